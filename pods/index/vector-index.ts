@@ -1,0 +1,87 @@
+/**
+ * A vector index over labels: what the shard asks of `flat`, of `hnswlib-node` in its worker, and of the native core.
+ *
+ * A label names one immutable vector: a point whose vector changes gets a new label, so `add` of a label that is present
+ * replaces it but the shard never does so while a search may still be under way. All distances are "smaller is nearer":
+ *   cosine      1 − cos(q, x)        (vectors are normalised once, inside the index)
+ *   euclidean   squared L2 distance
+ *   dot         −⟨q, x⟩
+ */
+
+import type { Metric } from '../domain/metric.ts';
+
+export interface IndexParameters {
+  readonly dimension: number;
+  readonly metric: Metric;
+  /** Out-degree of the graph's upper layers (2m at the bottom); Malkov and Yashunin, arXiv:1603.09320. */
+  readonly m: number;
+  readonly efConstruction: number;
+}
+
+/** A set of labels, as a bit set: bit `label & 31` of word `label >>> 5`. Labels past the end are not in the set. */
+export interface LabelSet {
+  readonly words: Uint32Array;
+  /** Number of labels in the set. */
+  readonly count: number;
+}
+
+export interface IndexSearch {
+  /** `queryCount × dimension` components, row by row. Finite; not zero under cosine. */
+  readonly queries: Float32Array;
+  readonly k: number;
+  /** Breadth of the graph search; at least k. Ignored by exact indexes. */
+  readonly ef: number;
+  /** Only labels in the set may be found: it guides the search and is never applied after top-k. */
+  readonly filter?: LabelSet;
+  /** Scan instead of using the graph. */
+  readonly exact?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface IndexHits {
+  /** Nearest first; at most k. */
+  readonly labels: Uint32Array;
+  readonly distances: Float32Array;
+}
+
+export interface IndexSearchResult {
+  /** One per query. */
+  readonly hits: readonly IndexHits[];
+  /** Distance computations or graph nodes visited, all queries together; undefined when the index cannot tell. */
+  readonly visitedCount: number | undefined;
+}
+
+export interface VectorIndex {
+  readonly kind: 'flat' | 'hnswlib' | 'native';
+  /** Vectors present and not removed. */
+  readonly size: number;
+  /**
+   * Inserts vectors, `vectors.length = labels.length × dimension`. Resolves when they are searchable. Grows as needed.
+   * The arrays belong to the index from the call on.
+   */
+  add(labels: Uint32Array, vectors: Float32Array): Promise<void>;
+  /** Labels that are not present are passed over. Searches started after it resolves never return them. */
+  remove(labels: Uint32Array): Promise<void>;
+  search(search: IndexSearch): Promise<IndexSearchResult>;
+  /**
+   * Writes the index to files under `directory` (which exists and is empty) and makes them durable. Searches go on;
+   * inserts and removals wait. Resolves to the names, sizes and CRC-32C of the files written.
+   */
+  checkpoint(directory: string): Promise<readonly CheckpointPart[]>;
+  memoryBytes(): number;
+  close(): Promise<void>;
+}
+
+export interface CheckpointPart {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** CRC-32C of the file. */
+  readonly checksum: number;
+}
+
+/** Makes empty indexes and opens checkpointed ones; one per implementation. */
+export interface VectorIndexFactory {
+  create(parameters: IndexParameters): Promise<VectorIndex>;
+  /** Rejects with CORRUPTION when a part is missing or fails its checksum; the caller rebuilds. */
+  load(parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<VectorIndex>;
+}

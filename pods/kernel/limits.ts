@@ -1,0 +1,88 @@
+/**
+ * Every bound of the system in one place. A name ends with its unit and qualifier; the comment names the error that
+ * crossing it gives (see errors.ts). `docs/limits.md` is checked against this table.
+ */
+
+const kibibytes = 1024;
+const mebibytes = 1024 * kibibytes;
+
+export const limits = {
+  // Names and shapes (INVALID_NAME, INVALID_ID, INVALID_ARGUMENT)
+  collectionNameBytesMax: 255,
+  collectionCountMax: 10_000,
+  pointIdBytesMax: 512,
+  dimensionMax: 16_384,
+  shardCountMax: 256,
+  fieldNameBytesMax: 255,
+  payloadIndexCountMax: 64,
+
+  // One request (BATCH_TOO_LARGE, BODY_TOO_LARGE, PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, FILTER_INVALID)
+  batchPointCountMax: 10_000,
+  payloadBytesMax: 1 * mebibytes,
+  payloadDepthMax: 32,
+  textBytesMax: 1 * mebibytes,
+  topKMax: 10_000,
+  efSearchMax: 10_000,
+  searchBatchCountMax: 256,
+  scrollLimitMax: 10_000,
+  filterConditionCountMax: 256,
+  filterDepthMax: 16,
+  filterInValuesMax: 4_096,
+  grpcMessageBytesMax: 16 * mebibytes,
+  httpBodyBytesMax: 16 * mebibytes,
+  /** JSON bodies up to this size are parsed on the event loop, larger ones in a worker. */
+  httpBodyOnLoopBytesMax: 1 * mebibytes,
+  /** A public unary answer (RESPONSE_TOO_LARGE): gRPC clients accept 4 MiB by default. */
+  responseBytesMax: 4 * mebibytes - 64 * kibibytes,
+  headerBytesMax: 16 * kibibytes,
+
+  // Waiting (DEADLINE_EXCEEDED)
+  requestTimeoutMsDefault: 30_000,
+  requestTimeoutMsMax: 600_000,
+  shutdownGraceMs: 10_000,
+
+  // Queues (OVERLOADED)
+  requestsInFlightMax: 4_096,
+  shardPendingWriteBytesMax: 64 * mebibytes,
+  shardPendingWriteCountMax: 16_384,
+  shardSearchQueueMax: 1_024,
+
+  // Log
+  logSegmentBytes: 64 * mebibytes,
+  logRecordBytesMax: 16 * mebibytes,
+  logGroupBytesMax: 32 * mebibytes,
+  logGroupRecordCountMax: 8_192,
+
+  // Index and shard
+  /** Component count of the tail: above it writers feel back-pressure. */
+  tailFloatsMax: 1_000_000,
+  /** A shard whose vectors fit into this many components stays all tail: flat and exact, no graph. */
+  flatFloatsMax: 1_000_000,
+  /** Without a payload index a filter may scan at most this many points of a shard (FIELD_NOT_INDEXED). */
+  unindexedFilterPointCountMax: 20_000,
+  indexInsertSliceMs: 5,
+  checkpointPointCountMin: 32_768,
+  checkpointFractionNew: 0.1,
+  checkpointIntervalMs: 60_000,
+  applyBatchEntryCountMax: 256,
+  applyBatchBytesMax: 4 * mebibytes,
+  deleteChunkCount: 1_000,
+
+  // Idempotency (rule D1)
+  clientIdBytesMax: 128,
+  rememberedRequestsPerClientMax: 128,
+  rememberedClientsMax: 4_096,
+
+  // Disk watermarks: fractions of the file system in use
+  diskReadOnlyAtFraction: 0.9,
+  diskWritableAtFraction: 0.85,
+  diskCheckIntervalMs: 2_000,
+
+  // Keys, feedback
+  apiKeyCountMax: 10_000,
+  apiKeyNameBytesMax: 255,
+  feedbackItemCountMax: 1_000,
+  feedbackBytesMax: 64 * kibibytes,
+} as const;
+
+export type Limits = typeof limits;
