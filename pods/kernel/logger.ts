@@ -17,7 +17,7 @@ export interface Logger {
 }
 
 export function processLogger(level: LogLevel): Logger {
-  return pino({ level, base: undefined, timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters: { level: (label) => ({ level: label }) } }, destination({ fd: 2, sync: false }));
+  return pino({ level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters: { level: (label) => ({ level: label }) } }, destination({ fd: 2, sync: false }));
 }
 
 export const silentLogger: Logger = {
