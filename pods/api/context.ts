@@ -1,6 +1,10 @@
 /** What travels with every call through `VectorApi`: who asks, until when, under which request id. */
 
+import type { Idempotency } from '../domain/write.ts';
 import type { Span } from '../kernel/span.ts';
+
+export type { Consistency, ConsistencyToken } from '../domain/consistency.ts';
+export type { Idempotency } from '../domain/write.ts';
 
 export type Action = 'read' | 'write' | 'admin';
 
@@ -13,13 +17,6 @@ export interface Identity {
   readonly collections: 'all' | readonly string[];
 }
 
-/** Makes a write recognisable when it is sent again (rule D1). */
-export interface Idempotency {
-  readonly clientId: string;
-  /** Positive; grows with every new request of this client. */
-  readonly requestNumber: number;
-}
-
 export interface RequestContext {
   readonly requestId: string;
   readonly identity: Identity;
@@ -28,18 +25,3 @@ export interface RequestContext {
   readonly span: Span;
   readonly idempotency?: Idempotency;
 }
-
-/** Proof of how far a shard had come: a later read may ask for at least that. */
-export interface ConsistencyToken {
-  readonly shardUID: string;
-  readonly seq: number;
-}
-
-/**
- * `eventual`: any in-sync replica answers. `session`: a replica that has applied at least the tokens given.
- * `linearizable`: sees every write acknowledged before the read began, per shard (rule R1).
- */
-export type Consistency =
-  | { readonly level: 'eventual' }
-  | { readonly level: 'session'; readonly tokens: readonly ConsistencyToken[] }
-  | { readonly level: 'linearizable' };

@@ -7,7 +7,10 @@ import type { CollectionChanges, CollectionInput, CollectionSpec } from '../doma
 import type { Filter } from '../domain/filter.ts';
 import type { HashRange } from '../domain/hash-range.ts';
 import type { Payload, Point } from '../domain/point.ts';
+import type { ItemResult, WriteCondition } from '../domain/write.ts';
 import type { Action, Consistency, ConsistencyToken, RequestContext } from './context.ts';
+
+export type { ItemOutcome, ItemResult, WriteCondition } from '../domain/write.ts';
 
 export interface VectorApi {
   readonly collections: CollectionApi;
@@ -70,12 +73,6 @@ export interface ShardStatistics {
 
 // --------------------------------------------------------------------- points
 
-export type WriteCondition =
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'present' }
-  | { readonly kind: 'version'; readonly version: number }
-  | { readonly kind: 'matches'; readonly filter: Filter };
-
 export interface PointUpsert {
   readonly id: string;
   readonly vector: Float32Array;
@@ -100,15 +97,6 @@ export interface PayloadChange {
   /** Start from an empty payload rather than the present one. */
   readonly replace?: boolean;
   readonly condition?: WriteCondition;
-}
-
-export type ItemOutcome = 'created' | 'updated' | 'deleted' | 'not-found' | 'condition-failed';
-
-export interface ItemResult {
-  readonly id: string;
-  readonly outcome: ItemOutcome;
-  /** The point's version afterwards; 0 when there is no such point. */
-  readonly version: number;
 }
 
 export interface WriteAnswer {
