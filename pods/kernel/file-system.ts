@@ -5,7 +5,9 @@
  * Rules that callers rely on, and that every implementation keeps:
  *  - bytes are durable only after `sync()` of the file; a new name only after `syncDirectory()` of its directory;
  *  - `rename` replaces the target atomically;
- *  - a missing file or directory is `undefined` or an empty list, never an exception.
+ *  - a missing file or directory is `undefined` or an empty list, never an exception, except where `open` or `rename`
+ *    needs it;
+ *  - a failure is an Error whose `code` is the operating system's name for it (ENOENT, EEXIST, ENOSPC, EIO).
  */
 
 export interface FileHandle {
@@ -20,13 +22,16 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
+export type OpenMode = 'read' | 'create' | 'update';
+
 export interface FileSystem {
-  /** `read`: must exist. `create`: must not exist. `update`: must exist, read and write. */
-  open(path: string, mode: 'read' | 'create' | 'update'): Promise<FileHandle>;
+  /** `read`: must exist. `create`: must not exist; read and write. `update`: must exist; read and write. */
+  open(path: string, mode: OpenMode): Promise<FileHandle>;
   /** The whole file, or undefined when there is none. */
   readFile(path: string): Promise<Uint8Array | undefined>;
   /** Names in `directory`, sorted; empty when it does not exist. */
   list(directory: string): Promise<string[]>;
+  /** Makes the directory and those above it; their names are durable when it resolves. Nothing happens when it exists. */
   makeDirectory(directory: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a directory with all it holds; nothing happens when there is none. */
@@ -34,4 +39,10 @@ export interface FileSystem {
   syncDirectory(directory: string): Promise<void>;
   /** Fraction in [0, 1] of the file system under `directory` that is used, and the free bytes. */
   usage(directory: string): Promise<{ usedFraction: number; freeBytes: number }>;
+}
+
+/** The operating system's name of a failure, such as ENOSPC, or undefined when the error has none. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
 }
