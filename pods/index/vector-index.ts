@@ -35,6 +35,9 @@ export interface IndexSearch {
   readonly filter?: LabelSet;
   /** Scan instead of using the graph. */
   readonly exact?: boolean;
+  /** Report `visitedCount` even where counting slows the search. For benchmarks. */
+  readonly countVisited?: boolean;
+  /** Rejects with the signal's reason, as soon as it aborts. */
   readonly signal?: AbortSignal;
 }
 
@@ -47,7 +50,11 @@ export interface IndexHits {
 export interface IndexSearchResult {
   /** One per query. */
   readonly hits: readonly IndexHits[];
-  /** Distance computations or graph nodes visited, all queries together; undefined when the index cannot tell. */
+  /**
+   * Vectors looked at, all queries together; undefined when the index cannot tell. For a scan the distances computed. For
+   * a graph the nodes that were near enough to enter the list of candidates (each of those that is then expanded has
+   * distances computed to at most 2m neighbours).
+   */
   readonly visitedCount: number | undefined;
 }
 
@@ -55,6 +62,8 @@ export interface VectorIndex {
   readonly kind: 'flat' | 'hnswlib' | 'native';
   /** Vectors present and not removed. */
   readonly size: number;
+  /** Labels present and not removed, in no particular order. */
+  labels(): Uint32Array;
   /**
    * Inserts vectors, `vectors.length = labels.length × dimension`. Resolves when they are searchable. Grows as needed.
    * The arrays belong to the index from the call on.
@@ -62,6 +71,7 @@ export interface VectorIndex {
   add(labels: Uint32Array, vectors: Float32Array): Promise<void>;
   /** Labels that are not present are passed over. Searches started after it resolves never return them. */
   remove(labels: Uint32Array): Promise<void>;
+  /** Rejects with OVERLOADED when too many searches wait, with UNAVAILABLE when the index was closed or has failed. */
   search(search: IndexSearch): Promise<IndexSearchResult>;
   /**
    * Writes the index to files under `directory` (which exists and is empty) and makes them durable. Searches go on;
