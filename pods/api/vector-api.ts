@@ -6,11 +6,14 @@
 import type { CollectionChanges, CollectionInput, CollectionSpec } from '../domain/collection.ts';
 import type { Filter } from '../domain/filter.ts';
 import type { HashRange } from '../domain/hash-range.ts';
-import type { Payload, Point } from '../domain/point.ts';
-import type { ItemResult, WriteCondition } from '../domain/write.ts';
+import type { PointParts, PointView } from '../domain/point.ts';
+import type { ShardStatistics } from '../domain/shard-statistics.ts';
+import type { ItemResult, PayloadChange, PointDelete, PointUpsert } from '../domain/write.ts';
 import type { Action, Consistency, ConsistencyToken, RequestContext } from './context.ts';
 
-export type { ItemOutcome, ItemResult, WriteCondition } from '../domain/write.ts';
+export type { PointParts, PointView } from '../domain/point.ts';
+export type { ShardStatistics } from '../domain/shard-statistics.ts';
+export type { ItemOutcome, ItemResult, PayloadChange, PointDelete, PointUpsert, WriteCondition } from '../domain/write.ts';
 
 export interface VectorApi {
   readonly collections: CollectionApi;
@@ -59,45 +62,7 @@ export interface ShardDescription {
   readonly statistics: ShardStatistics;
 }
 
-export interface ShardStatistics {
-  readonly lastSeq: number;
-  readonly commitSeq: number;
-  readonly appliedSeq: number;
-  readonly checkpointSeq: number;
-  /** Points that are searchable but not yet in the graph. */
-  readonly tailPointCount: number;
-  readonly graphPointCount: number;
-  readonly indexMemoryBytes: number;
-  readonly indexKind: string;
-}
-
 // --------------------------------------------------------------------- points
-
-export interface PointUpsert {
-  readonly id: string;
-  readonly vector: Float32Array;
-  readonly payload: Payload;
-  readonly text?: string;
-  /** Evaluated on the primary under the id's latch; when it does not hold the item's outcome is `condition-failed`. */
-  readonly condition?: WriteCondition;
-}
-
-export interface PointDelete {
-  readonly id: string;
-  readonly condition?: WriteCondition;
-}
-
-/** Changes of a point's payload that leave its vector alone. Paths are top-level keys. */
-export interface PayloadChange {
-  readonly id: string;
-  /** Keys to set. */
-  readonly set?: Payload;
-  /** Keys to remove; keys that are not there are passed over. */
-  readonly remove?: readonly string[];
-  /** Start from an empty payload rather than the present one. */
-  readonly replace?: boolean;
-  readonly condition?: WriteCondition;
-}
 
 export interface WriteAnswer {
   /** One per item, in the order of the request. */
@@ -117,14 +82,6 @@ export interface PointApi {
   get(context: RequestContext, collection: string, request: GetRequest): Promise<readonly (PointView | undefined)[]>;
   scroll(context: RequestContext, collection: string, request: ScrollRequest): Promise<ScrollAnswer>;
   count(context: RequestContext, collection: string, request: CountRequest): Promise<number>;
-}
-
-/** A point with the parts that were asked for. */
-export type PointView = Pick<Point, 'id' | 'version'> & Partial<Pick<Point, 'vector' | 'payload' | 'text'>>;
-
-export interface PointParts {
-  readonly includeVector: boolean;
-  readonly includePayload: boolean;
 }
 
 export interface GetRequest extends PointParts {

@@ -18,6 +18,14 @@ export interface Point {
   readonly version: number;
 }
 
+/** A point with the parts that were asked for. */
+export type PointView = Pick<Point, 'id' | 'version'> & Partial<Pick<Point, 'vector' | 'payload' | 'text'>>;
+
+export interface PointParts {
+  readonly includeVector: boolean;
+  readonly includePayload: boolean;
+}
+
 const encoder = new TextEncoder();
 
 export function utf8Length(text: string): number {

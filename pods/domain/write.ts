@@ -1,6 +1,7 @@
 /** The vocabulary of writes: what makes one recognisable, what it may depend on, what becomes of each item. */
 
 import type { Filter } from './filter.ts';
+import type { Payload } from './point.ts';
 
 /** Makes a write recognisable when it is sent again (rule D1). */
 export interface Idempotency {
@@ -22,4 +23,30 @@ export interface ItemResult {
   readonly outcome: ItemOutcome;
   /** The point's version afterwards; 0 when there is no such point. */
   readonly version: number;
+}
+
+export interface PointUpsert {
+  readonly id: string;
+  readonly vector: Float32Array;
+  readonly payload: Payload;
+  readonly text?: string;
+  /** Evaluated on the primary under the id's latch; when it does not hold the item's outcome is `condition-failed`. */
+  readonly condition?: WriteCondition;
+}
+
+export interface PointDelete {
+  readonly id: string;
+  readonly condition?: WriteCondition;
+}
+
+/** Changes of a point's payload that leave its vector alone. Paths are top-level keys. */
+export interface PayloadChange {
+  readonly id: string;
+  /** Keys to set. */
+  readonly set?: Payload;
+  /** Keys to remove; keys that are not there are passed over. */
+  readonly remove?: readonly string[];
+  /** Start from an empty payload rather than the present one. */
+  readonly replace?: boolean;
+  readonly condition?: WriteCondition;
 }
