@@ -52,6 +52,9 @@ export const limits = {
   logRecordBytesMax: 16 * mebibytes,
   logGroupBytesMax: 32 * mebibytes,
   logGroupRecordCountMax: 8_192,
+  /** What waits for the next group of the log, over all replicas of the pod (OVERLOADED). */
+  logQueueBytesMax: 128 * mebibytes,
+  logQueueRecordCountMax: 65_536,
 
   // Index and shard
   /** Component count of the tail: above it writers feel back-pressure. */
@@ -83,6 +86,30 @@ export const limits = {
   apiKeyNameBytesMax: 255,
   feedbackItemCountMax: 1_000,
   feedbackBytesMax: 64 * kibibytes,
+
+  // Gateway
+  requestIdBytesMax: 128,
+  /** Nesting of a JSON body (MALFORMED_BODY): a payload at its own limit inside a batch fits. */
+  jsonDepthMax: 40,
+  connectionsMax: 10_000,
+  grpcStreamsPerConnectionMax: 1_000,
+  /** A path parameter as it stands in the URL, percent-encoded (ROUTE_NOT_FOUND). */
+  pathParameterBytesMax: 3 * 512,
+  headersTimeoutMs: 10_000,
+  bodyTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+
+  // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
+  keyCacheMs: 5_000,
+  keyCacheCountMax: 10_000,
+  credentialBytesMax: 512,
+
+  // Telemetry
+  metricSeriesMax: 2_000,
+  traceQueueSpansMax: 4_096,
+  traceBatchSpansMax: 512,
+  traceExportIntervalMs: 1_000,
+  traceExportTimeoutMs: 5_000,
 } as const;
 
 export type Limits = typeof limits;
