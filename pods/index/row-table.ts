@@ -10,7 +10,7 @@
  *
  *   a scanned row moved below p         is skipped the second time (`moved`)
  *   a scanned row replaced or removed   must not be answered from its old vector (`stale`); when one is among the hits,
- *                                       the scan starts again
+ *                                       the scan starts again, the third time without a pause
  *   a row added                         lands above p: not seen, as if it came after the search
  */
 
@@ -162,7 +162,7 @@ export class RowScan {
   /** Labels scanned already that lie below `#position` now. */
   readonly #moved = new Set<number>();
   readonly #stale = new Set<number>();
-  #restartsLeft = 3;
+  #restartsLeft = 2;
   visitedCount = 0;
 
   constructor(
@@ -185,10 +185,12 @@ export class RowScan {
 
   /** Scans about `distanceCount` rows. True when the scan is complete; it is closed then. */
   step(distanceCount: number): boolean {
-    if (this.#byLabel) this.#stepByLabel(distanceCount);
-    else this.#stepByRow(distanceCount);
+    // The last attempt runs without a pause: under constant change no other would end with k fresh hits.
+    const budget = this.#restartsLeft > 0 ? distanceCount : Infinity;
+    if (this.#byLabel) this.#stepByLabel(budget);
+    else this.#stepByRow(budget);
     if (this.#position > 0) return false;
-    if (this.#stale.size > 0 && this.#restartsLeft > 0 && this.#hasStaleHit()) {
+    if (this.#hasStaleHit()) {
       this.#restartsLeft--;
       this.#heap.clear();
       this.#start();
@@ -198,15 +200,9 @@ export class RowScan {
     return true;
   }
 
-  /** Never a hit that was removed or replaced since it was scanned. */
+  /** Of a complete scan, to be read before the table changes again. */
   hits(): IndexHits {
-    const hits = this.#heap.hits();
-    if (this.#stale.size === 0) return hits;
-    const kept = [...hits.labels.keys()].filter((i) => !this.#stale.has(hits.labels[i] as number));
-    return {
-      labels: Uint32Array.from(kept, (i) => hits.labels[i] as number),
-      distances: Float32Array.from(kept, (i) => hits.distances[i] as number),
-    };
+    return this.#heap.hits();
   }
 
   close(): void {
@@ -230,7 +226,7 @@ export class RowScan {
   }
 
   #hasStaleHit(): boolean {
-    return this.#heap.hits().labels.some((label) => this.#stale.has(label));
+    return this.#stale.size > 0 && this.#heap.hits().labels.some((label) => this.#stale.has(label));
   }
 
   #stepByRow(distanceCount: number): void {

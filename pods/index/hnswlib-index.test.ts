@@ -1,0 +1,4 @@
+import { hnswlibIndexFactory } from './hnswlib-index.ts';
+import { vectorIndexConformance } from './vector-index.conformance.ts';
+
+vectorIndexConformance('hnswlib', hnswlibIndexFactory);
