@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// Runs the project from a bare checkout: `node launcher.mjs <verb>`, behind each npm script.
+//
+// It is plain JavaScript without dependencies, because it runs on whatever Node the machine has (20 or newer) before
+// anything is installed. It makes sure that the installation fits the lockfile, then hands over to the Node 24 that the
+// installation carries.
+
+import { runBench, runShoal, runStart } from './tools/run.mjs';
+import { runCheck, runGenerate } from './tools/check.mjs';
+import { runTests } from './tools/test.mjs';
+import { checkoutRoot } from './tools/runtime.mjs';
+import { LaunchError, ensureInstalled } from './tools/installation.mjs';
+
+const verbs = {
+  start: { run: runStart, does: 'start `shoal standalone`; flags pass through' },
+  test: { run: runTests, does: 'run the tests, all or those under the given paths' },
+  check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
+  generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
+  bench: { run: runBench, does: 'run a benchmark by name' },
+  shoal: { run: runShoal, does: 'run the command line' },
+};
+
+const [name, ...args] = process.argv.slice(2);
+const verb = Object.hasOwn(verbs, name ?? '') ? verbs[name] : undefined;
+if (verb === undefined) {
+  const lines = Object.entries(verbs).map(([known, { does }]) => `  ${known.padEnd(10)}${does}`);
+  process.stderr.write(`usage: node launcher.mjs <verb> [arguments]\n\n${lines.join('\n')}\n`);
+  process.exit(2);
+}
+try {
+  await ensureInstalled(checkoutRoot);
+  process.exitCode = await verb.run(checkoutRoot, args);
+} catch (error) {
+  if (!(error instanceof LaunchError)) throw error;
+  process.stderr.write(`shoal: ${error.message}\n`);
+  process.exitCode = 1;
+}

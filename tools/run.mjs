@@ -1,0 +1,25 @@
+// The verbs that hand over to a program of the project.
+
+import { runInPlace } from './child.mjs';
+import { runtimeEnvironment, runtimePath } from './runtime.mjs';
+
+// Node 24.0 calls type stripping experimental; 24.21 does not. Same output on both.
+const nodeFlags = ['--disable-warning=ExperimentalWarning'];
+
+export function runStart(root, args) {
+  return runProgram(root, root, 'shoal.ts', ['standalone', ...args]);
+}
+
+/** The command line, in the directory in which it was typed: npm has gone to the package's own. */
+export function runShoal(root, args) {
+  const typedIn = process.env.npm_lifecycle_event === 'shoal' ? process.env.INIT_CWD : undefined;
+  return runProgram(root, typedIn ?? process.cwd(), 'shoal.ts', args);
+}
+
+export function runBench(root, args) {
+  return runProgram(root, root, 'e2e/bench/main.ts', args);
+}
+
+function runProgram(root, directory, program, args) {
+  return runInPlace(runtimePath(root), [...nodeFlags, `${root}/${program}`, ...args], { cwd: directory, env: runtimeEnvironment(root) });
+}

