@@ -45,6 +45,9 @@ type Directory = Map<string, Node>;
 type Node = { readonly kind: 'file'; readonly file: VolatileFile } | { readonly kind: 'directory'; readonly cached: Directory; readonly onDisk: Directory };
 type DirectoryNode = Extract<Node, { kind: 'directory' }>;
 
+/** Throws when the process that asks is gone. */
+type Alive = () => void;
+
 /** A change of names that is in the cache and perhaps not on the disk. */
 interface NameChange {
   readonly directories: readonly DirectoryNode[];
@@ -59,6 +62,8 @@ export class FaultyFileSystem implements FileSystem {
   #planned: { fault: PlannedFault; skip: number }[] = [];
   #capacityBytes: number;
   #boot = 0;
+  /** Never ends: the whole machine's view. */
+  readonly #asMachine = this.#seenBy(() => undefined);
 
   constructor(options: FaultyFileSystemOptions) {
     this.#random = options.random;
@@ -69,22 +74,7 @@ export class FaultyFileSystem implements FileSystem {
   /** The file system as one process sees it: it fails for good at the next `crash` or `kill`. */
   mount(): FileSystem {
     const boot = this.#boot;
-    const alive = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
-      this.#mustBeUp(boot);
-      const result = await call(...args);
-      this.#mustBeUp(boot);
-      return result;
-    };
-    return {
-      open: alive((path: string, mode: OpenMode) => this.open(path, mode)),
-      readFile: alive((path: string) => this.readFile(path)),
-      list: alive((directory: string) => this.list(directory)),
-      makeDirectory: alive((directory: string) => this.makeDirectory(directory)),
-      rename: alive((from: string, to: string) => this.rename(from, to)),
-      remove: alive((path: string) => this.remove(path)),
-      syncDirectory: alive((directory: string) => this.syncDirectory(directory)),
-      usage: alive((directory: string) => this.usage(directory)),
-    };
+    return this.#seenBy(() => this.#mustBeUp(boot));
   }
 
   /** Power loss. */
@@ -123,8 +113,51 @@ export class FaultyFileSystem implements FileSystem {
     this.#file(path).flip(offset, bit);
   }
 
-  async open(path: string, mode: OpenMode): Promise<FileHandle> {
-    await this.#step('open', path);
+  open(path: string, mode: OpenMode): Promise<FileHandle> {
+    return this.#asMachine.open(path, mode);
+  }
+  readFile(path: string): Promise<Uint8Array | undefined> {
+    return this.#asMachine.readFile(path);
+  }
+  list(directory: string): Promise<string[]> {
+    return this.#asMachine.list(directory);
+  }
+  makeDirectory(directory: string): Promise<void> {
+    return this.#asMachine.makeDirectory(directory);
+  }
+  rename(from: string, to: string): Promise<void> {
+    return this.#asMachine.rename(from, to);
+  }
+  remove(path: string): Promise<void> {
+    return this.#asMachine.remove(path);
+  }
+  syncDirectory(directory: string): Promise<void> {
+    return this.#asMachine.syncDirectory(directory);
+  }
+  usage(directory: string): Promise<{ usedFraction: number; freeBytes: number }> {
+    return this.#asMachine.usage(directory);
+  }
+
+  /** Every operation asks `alive` before it begins and again before it changes anything. */
+  #seenBy(alive: Alive): FileSystem {
+    const checked = async <T>(call: () => T): Promise<Awaited<T>> => {
+      alive();
+      return await call();
+    };
+    return {
+      open: (path, mode) => checked(() => this.#open(alive, path, mode)),
+      readFile: (path) => checked(() => this.#readFile(alive, path)),
+      list: (directory) => checked(() => this.#list(directory)),
+      makeDirectory: (directory) => checked(() => this.#makeDirectory(directory)),
+      rename: (from, to) => checked(() => this.#rename(alive, from, to)),
+      remove: (path) => checked(() => this.#remove(alive, path)),
+      syncDirectory: (directory) => checked(() => this.#syncDirectory(alive, directory)),
+      usage: () => checked(() => this.#usage()),
+    };
+  }
+
+  async #open(alive: Alive, path: string, mode: OpenMode): Promise<FileHandle> {
+    await this.#step(alive, 'open', path);
     const { directory, name } = this.#parent(path);
     let node = directory.cached.get(name);
     if (mode === 'create') {
@@ -139,23 +172,23 @@ export class FaultyFileSystem implements FileSystem {
     return this.#handle(node.file, path, mode);
   }
 
-  async readFile(path: string): Promise<Uint8Array | undefined> {
+  async #readFile(alive: Alive, path: string): Promise<Uint8Array | undefined> {
     const node = this.#find(path);
     if (node === undefined) return undefined;
     if (node.kind === 'directory') throw systemError('EISDIR', path);
-    await this.#step('read', path);
+    await this.#step(alive, 'read', path);
     this.#rot(node.file, 0, node.file.sizeBytes);
     return node.file.content();
   }
 
-  async list(directory: string): Promise<string[]> {
+  #list(directory: string): string[] {
     const node = this.#find(directory);
     if (node === undefined) return [];
     if (node.kind === 'file') throw systemError('ENOTDIR', directory);
     return [...node.cached.keys()].sort();
   }
 
-  async makeDirectory(directory: string): Promise<void> {
+  #makeDirectory(directory: string): void {
     let at = this.#root;
     for (const name of partsOf(directory)) {
       let next = at.cached.get(name);
@@ -169,8 +202,8 @@ export class FaultyFileSystem implements FileSystem {
     }
   }
 
-  async rename(from: string, to: string): Promise<void> {
-    await this.#step('rename', from);
+  async #rename(alive: Alive, from: string, to: string): Promise<void> {
+    await this.#step(alive, 'rename', from);
     const source = this.#parent(from);
     const target = this.#parent(to);
     const node = source.directory.cached.get(source.name);
@@ -186,16 +219,16 @@ export class FaultyFileSystem implements FileSystem {
     });
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#step('remove', path);
+  async #remove(alive: Alive, path: string): Promise<void> {
+    await this.#step(alive, 'remove', path);
     const parts = partsOf(path);
     const parent = this.#directory(parts.slice(0, -1));
     const node = parent?.cached.get(parts.at(-1) ?? '');
     if (parent !== undefined && node !== undefined) this.#removeNode(parent, parts.at(-1)!, node);
   }
 
-  async syncDirectory(directory: string): Promise<void> {
-    await this.#step('syncDirectory', directory);
+  async #syncDirectory(alive: Alive, directory: string): Promise<void> {
+    await this.#step(alive, 'syncDirectory', directory);
     const node = this.#directory(partsOf(directory));
     if (node === undefined) throw systemError('ENOENT', directory);
     const left: NameChange[] = [];
@@ -206,7 +239,7 @@ export class FaultyFileSystem implements FileSystem {
     this.#nameChanges = left;
   }
 
-  async usage(_directory: string): Promise<{ usedFraction: number; freeBytes: number }> {
+  #usage(): { usedFraction: number; freeBytes: number } {
     if (this.#capacityBytes === Infinity) return { usedFraction: 0, freeBytes: Number.MAX_SAFE_INTEGER };
     const usedBytes = allocatedBytes(this.#root);
     const usedFraction = this.#capacityBytes === 0 ? 1 : Math.min(1, usedBytes / this.#capacityBytes);
@@ -216,12 +249,11 @@ export class FaultyFileSystem implements FileSystem {
   #handle(file: VolatileFile, path: string, mode: OpenMode): FileHandle {
     const boot = this.#boot;
     let open = true;
-    const step = async (operation: FaultyOperation, failed?: (code: string) => void): Promise<void> => {
+    const step = async (operation: FaultyOperation, failed?: () => void): Promise<void> => {
       this.#mustBeUp(boot);
       if (!open) throw systemError('EBADF', path);
       if (mode === 'read' && (operation === 'write' || operation === 'truncate')) throw systemError('EBADF', path);
-      await this.#step(operation, path, failed);
-      this.#mustBeUp(boot);
+      await this.#step(() => this.#mustBeUp(boot), operation, path, failed);
     };
     return {
       write: async (chunks, offset) => {
@@ -256,11 +288,12 @@ export class FaultyFileSystem implements FileSystem {
   }
 
   /** Lets others go first, then fails if the plan or chance wants it; `failed` does what such a failure leaves behind. */
-  async #step(operation: FaultyOperation, path: string, failed?: (code: string) => void): Promise<void> {
+  async #step(alive: Alive, operation: FaultyOperation, path: string, failed?: () => void): Promise<void> {
     if (this.faults.delay > 0 && this.#random.fraction() < this.faults.delay) await new Promise(setImmediate);
+    alive();
     const code = this.#plannedCode(operation, path) ?? this.#chanceCode(operation);
     if (code === undefined) return;
-    failed?.(code);
+    failed?.();
     throw systemError(code, path);
   }
 

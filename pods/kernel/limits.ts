@@ -63,6 +63,10 @@ export const limits = {
   flatFloatsMax: 1_000_000,
   /** Without a payload index a filter may scan at most this many points of a shard (FIELD_NOT_INDEXED). */
   unindexedFilterPointCountMax: 20_000,
+  /** Longer strings are left out of keyword indexes; filters on them read payloads. */
+  indexedKeywordLengthMax: 1_024,
+  /** Of a point with more values in one field, filters on the field read the payload. */
+  indexedValuesPerFieldMax: 1_024,
   indexInsertSliceMs: 5,
   checkpointPointCountMin: 32_768,
   checkpointFractionNew: 0.1,
@@ -84,6 +88,7 @@ export const limits = {
   // Keys, feedback
   apiKeyCountMax: 10_000,
   apiKeyNameBytesMax: 255,
+  apiKeyCollectionCountMax: 1_000,
   feedbackItemCountMax: 1_000,
   feedbackBytesMax: 64 * kibibytes,
 
@@ -101,7 +106,6 @@ export const limits = {
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,
-  keyCacheCountMax: 10_000,
   credentialBytesMax: 512,
 
   // Telemetry

@@ -25,29 +25,44 @@ export interface TermRun {
 
 export interface ReplicaLog {
   readonly localReplica: LocalReplica;
-  /** The oldest seq still kept; lastSeq + 1 when nothing is. */
+  /** The oldest seq still in a segment, released or not; lastSeq + 1 when there is none. */
   readonly firstSeq: number;
   /** The newest seq appended (perhaps not yet durable); 0 when there was never one. */
   readonly lastSeq: number;
   readonly lastTerm: number;
   /** The newest seq that is durable. */
   readonly durableSeq: number;
-  /** Term of the entry at `seq`, or undefined when it is not in the log any more or not yet. */
+  /**
+   * Term of the entry at `seq`, or undefined when it is not in the log any more or not yet. The term of the entry just
+   * before `firstSeq` is known too: what follows it can still be matched.
+   */
   termAt(seq: number): number | undefined;
   termRuns(): readonly TermRun[];
   /**
    * Queues `entries` (contiguous from lastSeq + 1; terms never fall) and resolves when all of them are durable. Calls
-   * made while a sync is running go out together in the next group. Rejects with STORAGE_READ_ONLY or OVERLOADED before
-   * anything was queued; any I/O error afterwards is final: the log is poisoned, and `PodLog.failure` says why (rule F1).
+   * made while a sync is running go out together in the next group, and one call is never split. The payloads must not
+   * change before it resolves. Rejects with
+   *  - INVALID_ARGUMENT or OVERLOADED before anything was queued;
+   *  - STORAGE_READ_ONLY when the disk was full: nothing of it was kept, lastSeq is back at the newest durable seq, and
+   *    everything else that was queued is rejected alike;
+   *  - OUTCOME_UNKNOWN after any other I/O error, which is final: the log is poisoned, and `PodLog.failure` says why
+   *    (rule F1). Calls after that reject with UNAVAILABLE.
    */
   append(entries: readonly LogEntry[]): Promise<void>;
   /**
    * Drops every entry from `fromSeq` on and appends `replacement` in the same synced write (rule P3).
    */
   replaceSuffix(fromSeq: number, replacement: readonly LogEntry[]): Promise<void>;
-  /** Durable entries with fromSeq ≤ seq ≤ throughSeq, in order, checked against their checksums; CORRUPTION otherwise. */
+  /**
+   * Durable entries with fromSeq ≤ seq ≤ throughSeq, in order, checked against their checksums; CORRUPTION
+   * otherwise, and UNAVAILABLE when some are not in the log any more. Entries dropped by `replaceSuffix` while it runs may
+   * still come. Payloads belong to the caller.
+   */
   read(fromSeq: number, throughSeq: number, signal?: AbortSignal): AsyncIterable<LogEntry>;
-  /** This replica needs no entry at or below `seq` any more (rule T1); segments nobody needs are deleted. */
+  /**
+   * This replica needs no entry at or below `seq` any more (rule T1); segments nobody needs are deleted. Not kept across
+   * a restart: say it again once the checkpoint is known.
+   */
   release(seq: number): Promise<void>;
   /**
    * Durably forgets everything and continues after `seq`/`term`: the replica got its state from elsewhere (a snapshot).
@@ -65,6 +80,14 @@ export interface LogStatistics {
   readonly queuedBytes: number;
 }
 
+export interface OldestNeeded {
+  readonly segment: number;
+  readonly localReplica: LocalReplica;
+  /** Entries from here through `lastSeq` of the replica lie in that segment and are not released. */
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
 export interface PodLog {
   /** Replicas that the log holds entries (or a reset) of. */
   replicas(): readonly LocalReplica[];
@@ -74,6 +97,8 @@ export interface PodLog {
   forget(localReplica: LocalReplica): Promise<void>;
   /** Set once an append or sync failed: nothing can be acknowledged any more and the process should end. */
   readonly failure: Error | undefined;
+  /** What keeps the oldest segment from being deleted; undefined when nothing does (the newest one always stays). */
+  oldestNeeded(): OldestNeeded | undefined;
   statistics(): LogStatistics;
   /** Reads and checks every record of every segment; throws CORRUPTION with file and offset at the first bad one. */
   verify(signal?: AbortSignal): Promise<{ segments: number; records: number; bytes: number }>;
