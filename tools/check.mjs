@@ -1,6 +1,6 @@
 // The verbs `check` and `generate`.
 
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
@@ -38,13 +38,23 @@ export async function runCheck(root, args) {
   return failed.length === 0 ? 0 : 1;
 }
 
-export function runGenerate(root) {
-  return generate(root, join(root, generatedDirectory));
+/** Replaces proto/gen as a whole, once everything is generated: a file of a removed .proto goes too. */
+export async function runGenerate(root) {
+  const fresh = mkdtempSync(join(root, 'proto', '.gen-'));
+  try {
+    const code = await generate(root, fresh);
+    if (code !== 0) return code;
+    rmSync(join(root, generatedDirectory), { recursive: true, force: true });
+    chmodSync(fresh, 0o755);
+    renameSync(fresh, join(root, generatedDirectory));
+    return 0;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 }
 
 /** TypeScript for grpc-js, and the descriptors that server reflection answers from. */
 async function generate(root, directory) {
-  rmSync(directory, { recursive: true, force: true });
   const code = await tool(root, 'buf', ['generate', '--output', directory]);
   return code === 0 ? tool(root, 'buf', ['build', '--as-file-descriptor-set', '--output', join(directory, descriptorFile)]) : code;
 }
