@@ -31,15 +31,16 @@ export interface FrameContent {
   readonly chainCrc: (localReplica: LocalReplica) => number;
 }
 
-const reusedBytes = 1024 * 1024;
+/** A larger frame gets a buffer of its own, which is dropped with it. */
+const reusedBytesMax = 1024 * 1024;
 
 export class FrameBuilder {
-  readonly #reused = Buffer.allocUnsafeSlow(reusedBytes);
+  #reused = Buffer.allocUnsafeSlow(16 * 1024);
 
   async build(content: FrameContent): Promise<BuiltFrame> {
     const recordBytes = recordBytesOf(content.records);
     const frameBytes = frameBytesFor(recordBytes);
-    const bytes = frameBytes <= reusedBytes ? this.#reused.subarray(0, frameBytes) : Buffer.allocUnsafeSlow(frameBytes);
+    const bytes = this.#bufferOf(frameBytes);
     const records: LogRecord[] = [];
     const chain = new Map<LocalReplica, number>();
     let offset = frameHeaderBytes;
@@ -61,6 +62,12 @@ export class FrameBuilder {
     });
     encodeFrameHeader({ kind, frameBytes, recordBytes, frame, segment, recordCount: records.length, mask, bodyCrc }, bytes);
     return { bytes, records };
+  }
+
+  #bufferOf(byteCount: number): Buffer {
+    if (byteCount > reusedBytesMax) return Buffer.allocUnsafeSlow(byteCount);
+    if (byteCount > this.#reused.length) this.#reused = Buffer.allocUnsafeSlow(Math.min(reusedBytesMax, 2 * byteCount));
+    return this.#reused.subarray(0, byteCount);
   }
 }
 

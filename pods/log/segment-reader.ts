@@ -11,6 +11,7 @@ import {
   decodeRecord,
   frameBytesFor,
   frameHeaderBytes,
+  sectorBytes,
   segmentHeaderBytes,
   type FrameHeader,
   type LogRecord,
@@ -22,13 +23,14 @@ export type FrameFound =
   | { readonly kind: 'bad'; readonly offset: number; readonly because: string; readonly header: FrameHeader | undefined }
   | { readonly kind: 'end'; readonly offset: number };
 
-const chunkBytes = 256 * 1024;
+const chunkBytesMax = 256 * 1024;
 
 export class SegmentReader {
   readonly #handle: FileHandle;
   readonly #segment: number;
   readonly #endOffset: number;
-  #chunk: Buffer = Buffer.allocUnsafeSlow(chunkBytes);
+  readonly #chunkBytes: number;
+  #chunk: Buffer;
   #chunkOffset = 0;
   #chunkFilled = 0;
   #offset: number;
@@ -39,6 +41,8 @@ export class SegmentReader {
     this.#segment = segment;
     this.#endOffset = endOffset;
     this.#offset = offset;
+    this.#chunkBytes = Math.max(sectorBytes, Math.min(chunkBytesMax, endOffset - offset));
+    this.#chunk = Buffer.allocUnsafeSlow(this.#chunkBytes);
   }
 
   /** Where the next frame begins. */
@@ -95,8 +99,8 @@ export class SegmentReader {
 
   /** The usual chunk, or one of its own for a frame that is larger; that one is dropped with the next frame. */
   #bufferFor(count: number): Buffer {
-    if (count > chunkBytes) return Buffer.allocUnsafeSlow(count);
-    return this.#chunk.length === chunkBytes ? this.#chunk : Buffer.allocUnsafeSlow(chunkBytes);
+    if (count > this.#chunkBytes) return Buffer.allocUnsafeSlow(count);
+    return this.#chunk.length === this.#chunkBytes ? this.#chunk : Buffer.allocUnsafeSlow(this.#chunkBytes);
   }
 }
 

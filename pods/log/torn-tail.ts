@@ -54,9 +54,10 @@ interface Scan {
   readonly zeroSectors: readonly number[];
 }
 
-const chunkBytes = 1024 * 1024;
+const chunkBytesMax = 1024 * 1024;
 
 async function scanSectors(handle: FileHandle, segment: number, from: number, sizeBytes: number): Promise<Scan> {
+  const chunkBytes = Math.min(chunkBytesMax, Math.ceil((sizeBytes - from) / sectorBytes) * sectorBytes);
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);
   const zeroSectors: number[] = [];
   for (let chunkOffset = from; chunkOffset < sizeBytes; chunkOffset += chunkBytes) {
