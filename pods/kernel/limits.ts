@@ -75,6 +75,15 @@ export const limits = {
   applyBatchBytesMax: 4 * mebibytes,
   deleteChunkCount: 1_000,
 
+  // Storage
+  /** One slice of a scan: at most this many entries, and about this many bytes unless one entry alone is larger. */
+  storageSliceEntryCountMax: 256,
+  storageSliceBytesMax: 256 * kibibytes,
+  /** Batches that wait for the one before them are written together, up to these bounds. */
+  storageWriteGroupOperationCountMax: 2_048,
+  storageWriteGroupBytesMax: 4 * mebibytes,
+  storageWriteBufferBytes: 64 * mebibytes,
+
   // Idempotency (rule D1)
   clientIdBytesMax: 128,
   rememberedRequestsPerClientMax: 128,
@@ -94,6 +103,11 @@ export const limits = {
 
   // Gateway
   requestIdBytesMax: 128,
+  /** What Retry-After tells a client whose request may be sent again. */
+  retryAfterMs: 1_000,
+  /** What aborted requests get at shutdown to send their answers. */
+  shutdownAnswerMs: 1_000,
+  certificateCheckIntervalMs: 60_000,
   /** Nesting of a JSON body (MALFORMED_BODY): a payload at its own limit inside a batch fits. */
   jsonDepthMax: 40,
   connectionsMax: 10_000,
