@@ -12,7 +12,7 @@ const descriptorFile = 'descriptors.binpb';
 
 const checks = [
   { name: 'types', run: (root) => tool(root, 'tsc', ['--noEmit']) },
-  { name: 'lint', run: (root) => tool(root, 'eslint', ['--max-warnings=0', '--cache', '--cache-location', 'node_modules/.cache/eslint/', '.']) },
+  { name: 'lint', run: (root) => tool(root, 'eslint', ['--max-warnings=0', '.']) },
   { name: 'imports', run: (root) => tool(root, 'depcruise', ['--config', '.dependency-cruiser.cjs', ...sources(root)]) },
   { name: 'proto', run: (root) => tool(root, 'buf', ['lint']) },
   { name: 'generated', run: checkGenerated },
