@@ -1,0 +1,150 @@
+/**
+ * `ClusterMetadata` in a directory: one JSON file an object, replaced atomically and synced, so that it survives what
+ * the log survives. One process owns the directory (RocksDB's lock beside it keeps a second one out).
+ *
+ *     <directory>/collections/<name>.json     <directory>/shards/<name>.json     each: JSON, newline, CRC-32C in hex
+ */
+
+import { crc32c } from '@node-rs/crc32';
+import { join } from 'node:path';
+import { ShoalError } from '../kernel/errors.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { FileSystem } from '../kernel/file-system.ts';
+import type { Random } from '../kernel/random.ts';
+import type { ClusterMetadata, NewObject, ObjectStore } from './cluster-metadata.ts';
+import type { ObjectMetadata, VectorCollection, VectorShard } from './objects.ts';
+
+export interface LocalMetadataOptions {
+  readonly directory: string;
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export async function openLocalMetadata(options: LocalMetadataOptions): Promise<ClusterMetadata> {
+  return {
+    collections: await LocalObjectStore.open<VectorCollection>(options, 'collections'),
+    shards: await LocalObjectStore.open<VectorShard>(options, 'shards'),
+  };
+}
+
+class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implements ObjectStore<T> {
+  readonly #options: LocalMetadataOptions;
+  readonly #directory: string;
+  readonly #objects = new Map<string, T>();
+  readonly #watchers = new Set<(name: string) => void>();
+  /** Writes run one after another, so that a compare and its swap are one step. */
+  #lastWrite: Promise<unknown> = Promise.resolve();
+
+  static async open<T extends { readonly metadata: ObjectMetadata }>(options: LocalMetadataOptions, kind: string): Promise<ObjectStore<T>> {
+    const store = new LocalObjectStore<T>(options, join(options.directory, kind));
+    await options.fileSystem.makeDirectory(store.#directory);
+    await options.fileSystem.syncDirectory(options.directory);
+    for (const file of await options.fileSystem.list(store.#directory)) {
+      if (file.endsWith('.json')) await store.#load(join(store.#directory, file));
+    }
+    return store;
+  }
+
+  private constructor(options: LocalMetadataOptions, directory: string) {
+    this.#options = options;
+    this.#directory = directory;
+  }
+
+  get(name: string): Promise<T | undefined> {
+    return Promise.resolve(this.#objects.get(name));
+  }
+
+  list(): Promise<readonly T[]> {
+    return Promise.resolve([...this.#objects.values()]);
+  }
+
+  create(object: NewObject<T>): Promise<T> {
+    return this.#inOrder(async () => {
+      const { name, labels } = object.metadata;
+      if (this.#objects.has(name)) throw new ShoalError('CONFLICT', `an object named "${name}" exists`);
+      const metadata: ObjectMetadata = {
+        name,
+        labels,
+        uid: this.#options.random.uuid(),
+        resourceVersion: '1',
+        creationTimestampMs: this.#options.clock.nowMs(),
+      };
+      return this.#store({ ...object, metadata } as unknown as T);
+    });
+  }
+
+  replace(object: T): Promise<T> {
+    return this.#inOrder(() => {
+      const { metadata } = this.#current(object.metadata.name, object.metadata.resourceVersion);
+      const resourceVersion = String(Number(metadata.resourceVersion) + 1);
+      return this.#store({ ...object, metadata: { ...object.metadata, uid: metadata.uid, resourceVersion } });
+    });
+  }
+
+  delete(name: string, resourceVersion: string): Promise<void> {
+    return this.#inOrder(async () => {
+      this.#current(name, resourceVersion);
+      await this.#options.fileSystem.remove(this.#path(name));
+      await this.#options.fileSystem.syncDirectory(this.#directory);
+      this.#objects.delete(name);
+      this.#notify(name);
+    });
+  }
+
+  watch(onChange: (name: string) => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
+  }
+
+  #current(name: string, resourceVersion: string): T {
+    const stored = this.#objects.get(name);
+    if (stored?.metadata.resourceVersion !== resourceVersion) {
+      throw new ShoalError('CONFLICT', `"${name}" has resourceVersion ${stored?.metadata.resourceVersion ?? 'none'}, not ${resourceVersion}`);
+    }
+    return stored;
+  }
+
+  async #store(object: T): Promise<T> {
+    const { fileSystem } = this.#options;
+    const path = this.#path(object.metadata.name);
+    const text = JSON.stringify(object);
+    await fileSystem.remove(`${path}.new`);
+    const file = await fileSystem.open(`${path}.new`, 'create');
+    try {
+      await file.write([new TextEncoder().encode(`${text}\n${crc32c(text).toString(16)}\n`)], 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await fileSystem.rename(`${path}.new`, path);
+    await fileSystem.syncDirectory(this.#directory);
+    this.#objects.set(object.metadata.name, object);
+    this.#notify(object.metadata.name);
+    return object;
+  }
+
+  async #load(path: string): Promise<void> {
+    const bytes = await this.#options.fileSystem.readFile(path);
+    const [text, checksum] = new TextDecoder().decode(bytes).split('\n');
+    if (text === undefined || crc32c(text).toString(16) !== checksum) {
+      throw new ShoalError('CORRUPTION', `${path} fails its checksum`, { details: { path } });
+    }
+    const object = JSON.parse(text) as T;
+    this.#objects.set(object.metadata.name, object);
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, `${name}.json`);
+  }
+
+  #notify(name: string): void {
+    for (const watcher of this.#watchers) watcher(name);
+  }
+
+  #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
+    const result = this.#lastWrite.then(write);
+    this.#lastWrite = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Checkpoints of what a shard derives from its points: the graph and the payload indexes. Numbered directories, the
+ * manifest written last, never overwritten:
+ *
+ *     <directory>/0000000012/
+ *         labels.bin        f64 version per label, then f64 vector version per label, as they were when it began
+ *         payload.bin       the payload indexes (when there are any)
+ *         graph/…           the parts of the graph (when there is one)
+ *         manifest.json     {seq, parts with sizes and CRC-32C} and a line with its own checksum
+ *
+ * A checkpoint may be older than the store, and its parts may be a little newer than `labels.bin`. That is harmless: a
+ * label whose version differs from the store's is taken out and read again from the points, so recovery needs no log.
+ */
+
+import { crc32c } from '@node-rs/crc32';
+import { join } from 'node:path';
+import { ShoalError } from '../kernel/errors.ts';
+import type { FileSystem } from '../kernel/file-system.ts';
+import type { PayloadIndexSpec } from '../domain/filter.ts';
+import type { CheckpointPart, IndexParameters } from '../index/vector-index.ts';
+import type { LabelVersions } from './label-table.ts';
+
+export interface CheckpointManifest {
+  readonly format: 1;
+  readonly seq: number;
+  readonly labels: CheckpointPart;
+  readonly payload: { readonly specs: readonly PayloadIndexSpec[]; readonly part: CheckpointPart } | null;
+  readonly graph: { readonly parameters: IndexParameters; readonly parts: readonly CheckpointPart[] } | null;
+}
+
+export interface CheckpointContent {
+  readonly seq: number;
+  readonly versions: LabelVersions;
+  readonly payload: { readonly specs: readonly PayloadIndexSpec[]; readonly chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> } | undefined;
+  /** Writes the parts of the graph into the directory, or resolves to undefined when there is no graph. */
+  readonly writeGraph: (directory: string) => Promise<readonly CheckpointPart[] | undefined>;
+  readonly parameters: IndexParameters;
+}
+
+export interface StoredCheckpoint {
+  readonly directory: string;
+  readonly manifest: CheckpointManifest;
+}
+
+const manifestName = 'manifest.json';
+
+export class CheckpointDirectory {
+  readonly #fileSystem: FileSystem;
+  readonly #directory: string;
+  #lastNumber = 0;
+
+  constructor(fileSystem: FileSystem, directory: string) {
+    this.#fileSystem = fileSystem;
+    this.#directory = directory;
+  }
+
+  graphDirectory(checkpoint: StoredCheckpoint): string {
+    return join(checkpoint.directory, 'graph');
+  }
+
+  /** The newest checkpoint with a whole manifest; anything newer and unfinished is removed. */
+  async newest(): Promise<StoredCheckpoint | undefined> {
+    const names = (await this.#fileSystem.list(this.#directory)).filter((name) => /^\d{10}$/.test(name)).reverse();
+    this.#lastNumber = Number(names[0] ?? 0);
+    for (const name of names) {
+      const directory = join(this.#directory, name);
+      const manifest = await this.#readManifest(directory);
+      if (manifest !== undefined) return { directory, manifest };
+      await this.#fileSystem.remove(directory);
+    }
+    return undefined;
+  }
+
+  /** Writes a checkpoint, makes it durable, and removes the older ones. */
+  async write(content: CheckpointContent): Promise<StoredCheckpoint> {
+    const name = String(++this.#lastNumber).padStart(10, '0');
+    const directory = join(this.#directory, name);
+    await this.#fileSystem.makeDirectory(join(directory, 'graph'));
+    try {
+      const graphParts = await content.writeGraph(join(directory, 'graph'));
+      const manifest: CheckpointManifest = {
+        format: 1,
+        seq: content.seq,
+        labels: await this.#writePart(directory, 'labels.bin', [asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)]),
+        payload:
+          content.payload === undefined
+            ? null
+            : { specs: content.payload.specs, part: await this.#writePart(directory, 'payload.bin', content.payload.chunks) },
+        graph: graphParts === undefined ? null : { parameters: content.parameters, parts: graphParts },
+      };
+      await this.#writeManifest(directory, manifest);
+      await this.#removeOlderThan(name);
+      return { directory, manifest };
+    } catch (error) {
+      await this.#fileSystem.remove(directory).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async readVersions(checkpoint: StoredCheckpoint): Promise<LabelVersions> {
+    const bytes = await this.readPart(checkpoint, checkpoint.manifest.labels);
+    const both = new Float64Array(bytes.length / 8);
+    new Uint8Array(both.buffer).set(bytes.subarray(0, both.byteLength));
+    return { versions: both.subarray(0, both.length / 2), vectorVersions: both.subarray(both.length / 2) };
+  }
+
+  /** CORRUPTION when the part is missing or differs from its manifest. */
+  async readPart(checkpoint: StoredCheckpoint, part: CheckpointPart): Promise<Uint8Array> {
+    const path = join(checkpoint.directory, part.name);
+    const bytes = await this.#fileSystem.readFile(path);
+    if (bytes === undefined || bytes.length !== part.sizeBytes || crc32c(bytes) !== part.checksum) {
+      throw new ShoalError('CORRUPTION', `${path} is missing or fails its checksum`, { details: { path } });
+    }
+    return bytes;
+  }
+
+  async removeAll(): Promise<void> {
+    await this.#fileSystem.remove(this.#directory);
+  }
+
+  async #writePart(directory: string, name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CheckpointPart> {
+    const file = await this.#fileSystem.open(join(directory, name), 'create');
+    try {
+      let sizeBytes = 0;
+      let checksum = 0;
+      for await (const chunk of chunks) {
+        checksum = crc32c(chunk, checksum);
+        await file.write([chunk], sizeBytes);
+        sizeBytes += chunk.length;
+      }
+      await file.sync();
+      return { name, sizeBytes, checksum };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #writeManifest(directory: string, manifest: CheckpointManifest): Promise<void> {
+    const text = JSON.stringify(manifest);
+    const sealed = new TextEncoder().encode(`${text}\n${crc32c(text).toString(16)}\n`);
+    await this.#writePart(directory, `${manifestName}.new`, [sealed]);
+    await this.#fileSystem.rename(join(directory, `${manifestName}.new`), join(directory, manifestName));
+    await this.#fileSystem.syncDirectory(directory);
+    await this.#fileSystem.syncDirectory(this.#directory);
+  }
+
+  async #readManifest(directory: string): Promise<CheckpointManifest | undefined> {
+    const bytes = await this.#fileSystem.readFile(join(directory, manifestName));
+    if (bytes === undefined) return undefined;
+    const [text, checksum] = new TextDecoder().decode(bytes).split('\n');
+    if (text === undefined || crc32c(text).toString(16) !== checksum) return undefined;
+    return JSON.parse(text) as CheckpointManifest;
+  }
+
+  async #removeOlderThan(name: string): Promise<void> {
+    for (const older of await this.#fileSystem.list(this.#directory)) {
+      if (older < name) await this.#fileSystem.remove(join(this.#directory, older));
+    }
+  }
+}
+
+function asBytes(array: Float64Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

@@ -1,0 +1,160 @@
+/**
+ * What a shard keeps in memory of each point: label → id, version, vector version, packed. There is no JavaScript object
+ * a point, and no way from id to label: that is read from the store.
+ *
+ * Ids lie in chunks of 1 MiB, each in a slot of a multiple of 8 bytes that begins with its length (u16). A freed slot is
+ * used again by an id of the same size class, so the table needs no compaction.
+ */
+
+import assert from 'node:assert/strict';
+import { LabelBits, noLabel } from '../index/label-set.ts';
+import type { LabelSet } from '../index/vector-index.ts';
+
+const chunkBytes = 1 << 20;
+const unitBytes = 8;
+const unitsPerChunk = chunkBytes / unitBytes;
+
+export interface LabelVersions {
+  /** Per label: version of the point; 0 where the label is not live. */
+  readonly versions: Float64Array;
+  /** Per label: version with which its vector was written; it tells two uses of one label apart. */
+  readonly vectorVersions: Float64Array;
+}
+
+export class LabelTable {
+  readonly #live = new LabelBits();
+  readonly #chunks: Buffer[] = [];
+  #nextUnit = 0;
+  /** Per size class in units: positions of free slots. */
+  readonly #freeSlots: number[][] = [];
+  #positions = new Uint32Array(1024);
+  #versions = new Float64Array(1024);
+  #vectorVersions = new Float64Array(1024);
+  #nextLabel = 0;
+  readonly #freeLabels: number[] = [];
+
+  get live(): LabelSet {
+    return this.#live;
+  }
+
+  get pointCount(): number {
+    return this.#live.count;
+  }
+
+  isLive(label: number): boolean {
+    return this.#live.has(label);
+  }
+
+  version(label: number): number {
+    return this.#versions[label]!;
+  }
+
+  vectorVersion(label: number): number {
+    return this.#vectorVersions[label]!;
+  }
+
+  id(label: number): string {
+    assert(this.#live.has(label), `label ${label} is not live`);
+    const position = this.#positions[label]!;
+    const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
+    const start = (position % unitsPerChunk) * unitBytes;
+    return chunk.toString('utf8', start + 2, start + 2 + chunk.readUInt16LE(start));
+  }
+
+  /** A label that nothing refers to; it becomes live by `set`. */
+  allocate(): number {
+    const label = this.#freeLabels.pop() ?? this.#nextLabel++;
+    assert(label < noLabel, 'a shard holds fewer than 2^32 points');
+    return label;
+  }
+
+  /** Makes a label live, as read from the store or as just allocated. */
+  set(label: number, id: string, version: number, vectorVersion: number): void {
+    assert(!this.#live.has(label), `label ${label} is live already`);
+    this.#grow(label + 1);
+    this.#live.add(label);
+    this.#positions[label] = this.#store(id);
+    this.#versions[label] = version;
+    this.#vectorVersions[label] = vectorVersion;
+  }
+
+  setVersion(label: number, version: number): void {
+    assert(this.#live.has(label), `label ${label} is not live`);
+    this.#versions[label] = version;
+  }
+
+  /** The label stops being live. It is handed out again only after `release`. */
+  remove(label: number): void {
+    assert(this.#live.remove(label), `label ${label} is not live`);
+    const position = this.#positions[label]!;
+    const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
+    const units = sizeUnits(chunk.readUInt16LE((position % unitsPerChunk) * unitBytes));
+    (this.#freeSlots[units] ??= []).push(position);
+    this.#versions[label] = 0;
+    this.#vectorVersions[label] = 0;
+  }
+
+  /** A removed label may be handed out again: no read can still hold it, and no index has it. */
+  release(label: number): void {
+    this.#freeLabels.push(label);
+  }
+
+  /** After all `set` calls of a start: labels in the gaps are free. */
+  releaseGaps(): void {
+    for (let label = this.#nextLabel - 1; label >= 0; label--) if (!this.#live.has(label)) this.#freeLabels.push(label);
+  }
+
+  /** Raises the first label that was never handed out. */
+  reserve(nextLabel: number): void {
+    this.#nextLabel = Math.max(this.#nextLabel, nextLabel);
+  }
+
+  /** A copy of the versions as they are now. */
+  copyVersions(): LabelVersions {
+    return { versions: this.#versions.slice(0, this.#nextLabel), vectorVersions: this.#vectorVersions.slice(0, this.#nextLabel) };
+  }
+
+  memoryBytes(): number {
+    return this.#chunks.length * chunkBytes + this.#versions.length * 20 + this.#live.words.byteLength + this.#freeLabels.length * 8;
+  }
+
+  #store(id: string): number {
+    const length = Buffer.byteLength(id);
+    const units = sizeUnits(length);
+    const position = this.#freeSlots[units]?.pop() ?? this.#bump(units);
+    const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
+    const start = (position % unitsPerChunk) * unitBytes;
+    chunk.writeUInt16LE(length, start);
+    chunk.write(id, start + 2);
+    return position;
+  }
+
+  #bump(units: number): number {
+    if (this.#nextUnit + units > this.#chunks.length * unitsPerChunk) {
+      this.#nextUnit = this.#chunks.length * unitsPerChunk;
+      this.#chunks.push(Buffer.allocUnsafeSlow(chunkBytes));
+    }
+    const position = this.#nextUnit;
+    this.#nextUnit += units;
+    return position;
+  }
+
+  #grow(labelCount: number): void {
+    this.#nextLabel = Math.max(this.#nextLabel, labelCount);
+    if (labelCount <= this.#positions.length) return;
+    const capacity = Math.max(labelCount, Math.ceil(this.#positions.length * 1.5));
+    const positions = new Uint32Array(capacity);
+    const versions = new Float64Array(capacity);
+    const vectorVersions = new Float64Array(capacity);
+    positions.set(this.#positions);
+    versions.set(this.#versions);
+    vectorVersions.set(this.#vectorVersions);
+    this.#positions = positions;
+    this.#versions = versions;
+    this.#vectorVersions = vectorVersions;
+  }
+}
+
+function sizeUnits(lengthBytes: number): number {
+  return Math.ceil((lengthBytes + 2) / unitBytes);
+}

@@ -1,0 +1,334 @@
+/**
+ * The searchable points of a shard: a *tail*, where an applied point stands at once and which every search scans, and a
+ * *graph*, into which background batches move the tail.
+ *
+ *     apply ──add──▶ tail ──(batches, in the background)──▶ graph
+ *                      └───────────── search: graph, then tail, merged ─────────────┘
+ *
+ * A small shard is all tail: flat, exact, no graph. The graph is made when the points outgrow `flatFloatsMax`.
+ *
+ * Why a search misses nothing and returns nothing stale: a label names one immutable vector. The graph is searched first,
+ * then the tail, then dead labels are dropped at one instant. A point whose vector is replaced meanwhile has its new
+ * label in the tail. A point that moves to the graph meanwhile leaves the tail only when every search that had begun by
+ * then has ended (`ReaderEpochs`). Removals that the graph has not confirmed yet are asked for on top of k.
+ */
+
+import assert from 'node:assert/strict';
+import type { Logger } from '../kernel/logger.ts';
+import { limits } from '../kernel/limits.ts';
+import { FlatIndex } from '../index/flat-index.ts';
+import { LabelBits } from '../index/label-set.ts';
+import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
+import type { LabelTable } from './label-table.ts';
+import type { ReaderEpochs } from './reader-epochs.ts';
+
+/** Points handed to the graph at a time. */
+const moveBatchCount = 256;
+
+export interface PointIndexOptions {
+  readonly parameters: IndexParameters;
+  /** Undefined: the shard stays flat whatever its size. */
+  readonly graphFactory: VectorIndexFactory | undefined;
+  readonly labels: LabelTable;
+  readonly epochs: ReaderEpochs;
+  readonly logger: Logger;
+  /** Float counts, for tests that want a graph early; the defaults are those of limits.ts. */
+  readonly flatFloatsMax?: number;
+  readonly tailFloatsMax?: number;
+}
+
+export interface PointSearch extends Omit<IndexSearch, 'queries'> {
+  readonly query: Float32Array;
+}
+
+export interface PointSearchResult extends IndexHits {
+  readonly visitedCount: number | undefined;
+  readonly plan: 'scan' | 'graph';
+}
+
+interface RoomWaiter {
+  readonly pointCount: number;
+  readonly admit: () => void;
+}
+
+export class PointIndex {
+  readonly #options: PointIndexOptions;
+  readonly #flatFloatsMax: number;
+  readonly #tailFloatsMax: number;
+  readonly #tail: FlatIndex;
+  #graph: VectorIndex | undefined;
+  /** Labels to move into the graph, oldest first; some may be dead, moved or named twice by the time they are taken. */
+  #unmoved: number[] = [];
+  #unmovedStart = 0;
+  /** Labels being added to the graph just now. */
+  #moving: ReadonlySet<number> = new Set();
+  #graphLabels = new LabelBits();
+  /** Dead labels that the graph has not confirmed as removed. */
+  readonly #unconfirmedRemovals = new Set<number>();
+  #mover: Promise<void> | undefined;
+  /** Points of writes that have been let in and are not applied yet. */
+  #reservedPointCount = 0;
+  readonly #roomWaiters: RoomWaiter[] = [];
+  #failure: Error | undefined;
+  #closed = false;
+
+  constructor(options: PointIndexOptions, graph?: VectorIndex) {
+    this.#options = options;
+    this.#flatFloatsMax = options.flatFloatsMax ?? limits.flatFloatsMax;
+    this.#tailFloatsMax = options.tailFloatsMax ?? limits.tailFloatsMax;
+    this.#tail = new FlatIndex(options.parameters);
+    this.#graph = graph;
+    if (graph !== undefined) for (const label of graph.labels()) this.#graphLabels.add(label);
+  }
+
+  /** Points that only the tail has. */
+  get tailPointCount(): number {
+    return Math.max(0, this.#options.labels.pointCount - this.#graphLabels.count + this.#unconfirmedRemovals.size);
+  }
+
+  get graphPointCount(): number {
+    return this.#graph?.size ?? 0;
+  }
+
+  get hasGraph(): boolean {
+    return this.#graph !== undefined;
+  }
+
+  get kind(): string {
+    return this.#graph?.kind ?? 'flat';
+  }
+
+  memoryBytes(): number {
+    return this.#tail.memoryBytes() + (this.#graph?.memoryBytes() ?? 0);
+  }
+
+  graphHas(label: number): boolean {
+    return this.#graphLabels.has(label);
+  }
+
+  graphLabels(): Uint32Array {
+    return this.#graph?.labels() ?? new Uint32Array(0);
+  }
+
+  /** Makes points searchable at once. The arrays belong to the index from here on. */
+  add(labels: Uint32Array, vectors: Float32Array): void {
+    this.#tail.addNow(labels, vectors);
+    if (this.#options.graphFactory === undefined) return;
+    for (const label of labels) this.#unmoved.push(label);
+    if (this.#unmoved.length - this.#unmovedStart > 2 * this.#tail.size + 1_024) this.#compactUnmoved();
+    this.#wakeMover();
+  }
+
+  /** The labels are dead already in the label table; from here on they hold no memory longer than reads need it. */
+  remove(labels: readonly number[]): void {
+    if (labels.length === 0) return;
+    const inGraph = labels.filter((label) => this.#graphLabels.has(label));
+    const elsewhere = labels.filter((label) => !this.#graphLabels.has(label) && !this.#moving.has(label));
+    this.#retire(elsewhere);
+    this.#removeFromGraph(inGraph);
+    // Labels in `#moving` are taken care of when their batch has arrived.
+  }
+
+  /**
+   * Lets a write of `pointCount` points in once the tail has room for it: the back-pressure that keeps the tail bounded.
+   * Call the result when the write is applied or given up.
+   */
+  async reserveRoom(pointCount: number, signal: AbortSignal): Promise<() => void> {
+    if (this.#roomWaiters.length > 0 || !this.#hasRoom(pointCount)) await this.#waitForRoom(pointCount, signal);
+    this.#reservedPointCount += pointCount;
+    return () => {
+      this.#reservedPointCount -= pointCount;
+      this.#admitWaiters();
+    };
+  }
+
+  async search(search: PointSearch): Promise<PointSearchResult> {
+    const { labels } = this.#options;
+    const { query, k } = search;
+    const slack = Math.min(this.#unconfirmedRemovals.size, 1_000);
+    const graph = this.#graph;
+    let graphHits: IndexHits | undefined;
+    let visitedCount: number | undefined = 0;
+    if (graph !== undefined && graph.size > 0) {
+      const wanted = k + slack;
+      const result = await graph.search({ ...search, queries: query, k: wanted, ef: Math.max(search.ef, wanted) });
+      graphHits = result.hits[0]!;
+      visitedCount = result.visitedCount;
+    }
+    const tail = await this.#tail.search({ ...search, queries: query, k: k + this.#deadTailCount() });
+    if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
+    const hits = mergeLive(labels, graphHits, tail.hits[0]!, k);
+    return { ...hits, visitedCount, plan: graphHits === undefined || search.exact === true ? 'scan' : 'graph' };
+  }
+
+  /** Writes the graph, while searches go on. Undefined when there is none. */
+  async checkpoint(directory: string): Promise<readonly CheckpointPart[] | undefined> {
+    const graph = this.#graph;
+    if (graph === undefined) return undefined;
+    return graph.checkpoint(directory);
+  }
+
+  /** Resolves when the tail has moved into the graph, for tests and benchmarks. */
+  async settled(): Promise<void> {
+    while (this.#mover !== undefined) await this.#mover;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#admitWaiters();
+    await this.#graph?.close();
+    await this.#mover;
+    await this.#tail.close();
+  }
+
+  #deadTailCount(): number {
+    return Math.min(1_000, Math.max(0, this.#tail.size - this.tailPointCount));
+  }
+
+  #hasRoom(pointCount: number): boolean {
+    if (this.#closed || this.#failure !== undefined || !this.#needsGraph()) return true;
+    const held = this.tailPointCount + this.#reservedPointCount;
+    return this.#reservedPointCount === 0 && this.tailPointCount === 0
+      ? true
+      : (held + pointCount) * this.#options.parameters.dimension <= this.#tailFloatsMax;
+  }
+
+  #waitForRoom(pointCount: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      const waiter: RoomWaiter = { pointCount, admit: () => (signal.removeEventListener('abort', onAbort), resolve()) };
+      const onAbort = (): void => {
+        this.#roomWaiters.splice(this.#roomWaiters.indexOf(waiter), 1);
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#roomWaiters.push(waiter);
+    });
+  }
+
+  /** First come, first served, as far as there is room. */
+  #admitWaiters(): void {
+    if (this.#roomWaiters.length === 0 || !this.#hasRoom(this.#roomWaiters[0]!.pointCount)) return;
+    this.#roomWaiters.shift()!.admit();
+    // The one admitted reserves its room in a microtask; only then is it known whether the next fits.
+    if (this.#roomWaiters.length > 0) setImmediate(() => this.#admitWaiters());
+  }
+
+  #needsGraph(): boolean {
+    if (this.#options.graphFactory === undefined) return false;
+    return this.#graph !== undefined || this.#options.labels.pointCount * this.#options.parameters.dimension > this.#flatFloatsMax;
+  }
+
+  #wakeMover(): void {
+    if (this.#mover !== undefined || this.#closed || this.#failure !== undefined || !this.#needsGraph()) return;
+    this.#mover = this.#move().then(
+      () => {
+        this.#mover = undefined;
+        if (this.#unmovedStart < this.#unmoved.length) this.#wakeMover();
+      },
+      (error: unknown) => {
+        this.#mover = undefined;
+        if (this.#closed) return;
+        // The points stay in the tail and are found there; only speed is lost, and memory.
+        this.#failure = error as Error;
+        this.#options.logger.error({ error }, 'the graph takes no more points; searches scan the tail until the next start');
+        this.#admitWaiters();
+      },
+    );
+  }
+
+  async #move(): Promise<void> {
+    const { graphFactory, parameters, labels } = this.#options;
+    assert(graphFactory !== undefined);
+    this.#graph ??= await graphFactory.create(parameters);
+    while (this.#unmovedStart < this.#unmoved.length && !this.#closed) {
+      const batch = this.#takeUnmoved();
+      if (batch.length === 0) continue;
+      this.#moving = new Set(batch);
+      const vectors = new Float32Array(batch.length * parameters.dimension);
+      batch.forEach((label, i) => this.#tail.readVector(label, vectors, i * parameters.dimension));
+      await this.#graph.add(Uint32Array.from(batch), vectors);
+      for (const label of batch) this.#graphLabels.add(label);
+      this.#moving = new Set();
+      this.#leaveTail(batch);
+      this.#removeFromGraph(batch.filter((label) => !labels.isLive(label)));
+      this.#admitWaiters();
+    }
+  }
+
+  /** The next labels that still have to be moved, each once. */
+  #takeUnmoved(): number[] {
+    const batch = new Set<number>();
+    while (batch.size < moveBatchCount && this.#unmovedStart < this.#unmoved.length) {
+      const label = this.#unmoved[this.#unmovedStart++]!;
+      if (this.#options.labels.isLive(label) && !this.#graphLabels.has(label)) batch.add(label);
+    }
+    if (this.#unmovedStart > 65_536) this.#compactUnmoved();
+    return [...batch];
+  }
+
+  #compactUnmoved(): void {
+    const seen = new LabelBits();
+    const pending = this.#unmoved.slice(this.#unmovedStart);
+    this.#unmoved = pending.filter((label) => this.#options.labels.isLive(label) && !this.#graphLabels.has(label) && seen.add(label));
+    this.#unmovedStart = 0;
+  }
+
+  /** Live labels that the graph has now: gone from the tail when earlier searches have ended. */
+  #leaveTail(labels: readonly number[]): void {
+    this.#options.epochs.whenReadersEnded(() => this.#tail.removeNow(Uint32Array.from(labels)));
+  }
+
+  /** Dead labels that only the tail had. */
+  #retire(labels: readonly number[]): void {
+    if (labels.length === 0) return;
+    this.#options.epochs.whenReadersEnded(() => {
+      this.#tail.removeNow(Uint32Array.from(labels));
+      for (const label of labels) this.#options.labels.release(label);
+    });
+  }
+
+  #removeFromGraph(labels: readonly number[]): void {
+    if (labels.length === 0) return;
+    const graph = this.#graph;
+    assert(graph !== undefined);
+    for (const label of labels) this.#unconfirmedRemovals.add(label);
+    graph.remove(Uint32Array.from(labels)).then(
+      () => {
+        for (const label of labels) {
+          this.#graphLabels.remove(label);
+          this.#unconfirmedRemovals.delete(label);
+        }
+        this.#options.epochs.whenReadersEnded(() => {
+          this.#tail.removeNow(Uint32Array.from(labels));
+          for (const label of labels) this.#options.labels.release(label);
+        });
+      },
+      (error: unknown) => {
+        // The labels stay dead and are never handed out again in this process, so nothing stale can be returned.
+        if (!this.#closed) this.#options.logger.error({ error, labelCount: labels.length }, 'the graph did not remove labels');
+      },
+    );
+  }
+}
+
+/** The nearest k live labels of both; a label that is in both counts once. */
+function mergeLive(table: LabelTable, graph: IndexHits | undefined, tail: IndexHits, k: number): IndexHits {
+  const labels: number[] = [];
+  const distances: number[] = [];
+  const seen = new Set<number>();
+  let g = 0;
+  let t = 0;
+  const graphCount = graph?.labels.length ?? 0;
+  while (labels.length < k && (g < graphCount || t < tail.labels.length)) {
+    const fromGraph = t >= tail.labels.length || (g < graphCount && graph!.distances[g]! <= tail.distances[t]!);
+    const label = fromGraph ? graph!.labels[g]! : tail.labels[t]!;
+    const distance = fromGraph ? graph!.distances[g++]! : tail.distances[t++]!;
+    if (seen.has(label) || !table.isLive(label)) continue;
+    seen.add(label);
+    labels.push(label);
+    distances.push(distance);
+  }
+  return { labels: Uint32Array.from(labels), distances: Float32Array.from(distances) };
+}

@@ -1,0 +1,168 @@
+/**
+ * Reads of one replica: points by id, scroll, count, search. Every read is an epoch of `ReaderEpochs`, so that no label
+ * it holds is given to another point; and none of them waits for writes, but for the barrier its consistency asks for.
+ */
+
+import type { Filter } from '../domain/filter.ts';
+import { compileFilter } from '../domain/filter-match.ts';
+import { scoreFromDistance } from '../domain/metric.ts';
+import { checkVector, type PointParts, type PointView } from '../domain/point.ts';
+import type { PointSearchResult } from './point-index.ts';
+import type { ShardReplica } from './replica.ts';
+import type { ShardContext, ShardGet, ShardHit, ShardScroll, ShardScrollAnswer, ShardSearch, ShardSearchAnswer } from './shard-service.ts';
+import { parsePayload, type PointState } from './stored-points.ts';
+import type { Consistency } from '../domain/consistency.ts';
+
+/** How often a read starts over because a point changed under it. */
+const retryCountMax = 3;
+const scrollSliceCountMin = 16;
+const scrollSliceCountMax = 256;
+
+export class ShardReader {
+  readonly #replica: ShardReplica;
+
+  constructor(replica: ShardReplica) {
+    this.#replica = replica;
+  }
+
+  get(context: ShardContext, request: ShardGet): Promise<readonly (PointView | undefined)[]> {
+    return this.#read(context, request.consistency, () => this.#views(request.ids, request));
+  }
+
+  scroll(context: ShardContext, request: ShardScroll): Promise<ShardScrollAnswer> {
+    return this.#read(context, request.consistency, async () => {
+      const matches = request.filter === undefined ? undefined : compileFilter(request.filter);
+      const parts = { includeVector: request.includeVector, includePayload: request.includePayload || matches !== undefined };
+      const points: PointView[] = [];
+      for await (const slice of this.#replica.state.points.scanStates(request.afterId, context.signal)) {
+        for (let start = 0; start < slice.length; ) {
+          const wanted = Math.max(scrollSliceCountMin, request.limit - points.length);
+          const part = slice.slice(start, start + Math.min(scrollSliceCountMax, wanted));
+          start += part.length;
+          const views = await this.#viewsOf(part, parts);
+          for (const [i, view] of views.entries()) {
+            if (view === undefined || (matches !== undefined && !matches(view.payload!))) continue;
+            points.push(request.includePayload ? view : withoutPayload(view));
+            if (points.length >= request.limit) return { points, nextAfterId: part[i]!.id };
+          }
+        }
+      }
+      return { points, nextAfterId: undefined };
+    });
+  }
+
+  count(context: ShardContext, request: { readonly filter: Filter | undefined; readonly consistency: Consistency }): Promise<number> {
+    return this.#read(context, request.consistency, async () => {
+      if (request.filter === undefined) return this.#replica.pointCount;
+      return (await this.#replica.state.payloads.matching(request.filter, context.signal)).count;
+    });
+  }
+
+  search(context: ShardContext, request: ShardSearch): Promise<ShardSearchAnswer> {
+    const { spec } = this.#replica;
+    checkVector(request.vector, spec.dimension, spec.metric);
+    return this.#read(context, request.consistency, async () => {
+      for (let attempt = 0; ; attempt++) {
+        const seq = this.#replica.appliedSeq;
+        const found = await this.#searchIndex(context, request);
+        const hits = await this.#hits(found, request);
+        // A hit without its values was deleted or replaced while they were read: look again for what took its place.
+        if (hits.includes(undefined) && attempt < retryCountMax) continue;
+        return { hits: hits.filter((hit) => hit !== undefined), plan: found.plan, visitedCount: found.visitedCount, seq };
+      }
+    });
+  }
+
+  async #searchIndex(context: ShardContext, request: ShardSearch): Promise<PointSearchResult> {
+    const { spec, state } = this.#replica;
+    const filter = request.filter === undefined ? undefined : await state.payloads.matching(request.filter, context.signal);
+    const span = context.span.child('index.search', { topK: request.topK });
+    try {
+      return await state.index.search({
+        query: request.vector,
+        k: request.topK,
+        ef: Math.max(request.topK, request.ef ?? spec.index.efSearch),
+        exact: request.exact,
+        countVisited: request.countVisited,
+        signal: context.signal,
+        ...(filter === undefined ? {} : { filter }),
+      });
+    } finally {
+      span.end();
+    }
+  }
+
+  async #hits(found: PointSearchResult, request: ShardSearch): Promise<(ShardHit | undefined)[]> {
+    const { labels, points } = this.#replica.state;
+    const scores = Array.from(found.distances, (distance) => scoreFromDistance(this.#replica.spec.metric, distance));
+    const keep = request.scoreThreshold === undefined ? scores.length : scores.filter((score) => score >= request.scoreThreshold!).length;
+    const chosen = found.labels.subarray(0, keep);
+    // Ids and versions are taken at one instant with the answer of the index, before anything is awaited.
+    const known = Array.from(chosen, (label) => ({ id: labels.id(label), version: labels.version(label) }));
+    const [payloads, vectors] = await Promise.all([
+      request.includePayload ? points.payloads(chosen) : undefined,
+      request.includeVector ? points.vectors(chosen) : undefined,
+    ]);
+    return known.map(({ id, version }, i) => {
+      const payload = payloads?.[i];
+      const vector = vectors?.[i];
+      if ((payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return undefined;
+      return {
+        id,
+        score: scores[i]!,
+        version: payload?.version ?? version,
+        ...(payload === undefined ? {} : { payload: parsePayload(payload), ...(payload.text === undefined ? {} : { text: payload.text }) }),
+        ...(vector === undefined ? {} : { vector }),
+      };
+    });
+  }
+
+  async #views(ids: readonly string[], parts: PointParts): Promise<(PointView | undefined)[]> {
+    const states = await this.#replica.state.points.states(ids);
+    const present = states.flatMap((state, i) => (state === undefined ? [] : [{ id: ids[i]!, state }]));
+    const views = new Map<string, PointView | undefined>();
+    (await this.#viewsOf(present, parts)).forEach((view, i) => views.set(present[i]!.id, view));
+    return ids.map((id) => views.get(id));
+  }
+
+  async #viewsOf(known: readonly { id: string; state: PointState }[], parts: PointParts, attempt = 0): Promise<(PointView | undefined)[]> {
+    const { points } = this.#replica.state;
+    const labels = known.map(({ state }) => state.label);
+    const [payloads, vectors] = await Promise.all([
+      parts.includePayload ? points.payloads(labels) : undefined,
+      parts.includeVector ? points.vectors(labels) : undefined,
+    ]);
+    const views = known.map(({ id, state }, i): PointView | undefined => {
+      const payload = payloads?.[i];
+      const vector = vectors?.[i];
+      if ((payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return undefined;
+      return {
+        id,
+        version: payload?.version ?? state.version,
+        ...(payload === undefined ? {} : { payload: parsePayload(payload), ...(payload.text === undefined ? {} : { text: payload.text }) }),
+        ...(vector === undefined ? {} : { vector }),
+      };
+    });
+    const changed = known.filter((_, i) => views[i] === undefined);
+    if (changed.length === 0 || attempt >= retryCountMax) return views;
+    const again = await points.states(changed.map(({ id }) => id));
+    const present = changed.flatMap(({ id }, i) => (again[i] === undefined ? [] : [{ id, state: again[i] }]));
+    const later = new Map((await this.#viewsOf(present, parts, attempt + 1)).map((view, i) => [present[i]!.id, view]));
+    return views.map((view, i) => view ?? later.get(known[i]!.id));
+  }
+
+  async #read<T>(context: ShardContext, consistency: Consistency, read: () => Promise<T>): Promise<T> {
+    await this.#replica.readBarrier(consistency, context.signal);
+    const epoch = this.#replica.epochs.begin();
+    try {
+      return await read();
+    } finally {
+      this.#replica.epochs.end(epoch);
+    }
+  }
+}
+
+function withoutPayload(view: PointView): PointView {
+  const { payload: _, text: __, ...rest } = view;
+  return rest;
+}

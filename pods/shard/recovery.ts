@@ -1,0 +1,191 @@
+/**
+ * Opens a replica from its store and its newest checkpoint, before the log is replayed.
+ *
+ *     1  read how far the store has applied
+ *     2  read every id and state: the label table        (beside it, load the graph)
+ *     3  take out of the graph what the store has changed since; the rest of the points enters the tail
+ *     4  likewise for the payload indexes
+ *
+ * The store is the truth: a missing, damaged or outdated checkpoint only costs the time to read the points again.
+ */
+
+import { ShoalError, hasCode } from '../kernel/errors.ts';
+import type { FileSystem } from '../kernel/file-system.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { CollectionSpec } from '../domain/collection.ts';
+import type { IndexParameters, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
+import { LabelBits } from '../index/label-set.ts';
+import { PayloadIndexes } from '../payload/payload-indexes.ts';
+import type { KeyValueStore } from '../storage/key-value-store.ts';
+import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
+import type { AppliedState } from './applier.ts';
+import { CheckpointDirectory, type StoredCheckpoint } from './checkpoint.ts';
+import { IdempotencyTable } from './idempotency.ts';
+import { LabelTable, type LabelVersions } from './label-table.ts';
+import { PayloadIndexing } from './payload-indexing.ts';
+import { PointIndex } from './point-index.ts';
+import { ReaderEpochs } from './reader-epochs.ts';
+import { decodeReplicaState, newReplicaState, type ReplicaState } from './replica-state.ts';
+import { StoredPoints } from './stored-points.ts';
+
+export interface RecoveryOptions {
+  readonly localReplica: number;
+  readonly spec: CollectionSpec;
+  readonly store: KeyValueStore;
+  readonly fileSystem: FileSystem;
+  /** Of this replica's checkpoints. */
+  readonly checkpointDirectory: string;
+  /** Undefined: no graph whatever the size (`index.type: flat`). */
+  readonly graphFactory: VectorIndexFactory | undefined;
+  readonly logger: Logger;
+  readonly flatFloatsMax?: number;
+  readonly tailFloatsMax?: number;
+}
+
+export interface RecoveredReplica {
+  readonly state: AppliedState;
+  readonly replicaState: ReplicaState;
+  readonly epochs: ReaderEpochs;
+  readonly checkpoints: CheckpointDirectory;
+  readonly checkpointSeq: number;
+}
+
+/** Points read from the store at a time. */
+const sliceCount = 1_000;
+
+export async function recoverReplica(options: RecoveryOptions): Promise<RecoveredReplica> {
+  const { store, localReplica, spec, logger } = options;
+  const points = new StoredPoints(store, localReplica);
+  const labels = new LabelTable();
+  const epochs = new ReaderEpochs();
+  const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
+  const checkpoint = await checkpoints.newest();
+  const parameters: IndexParameters = {
+    dimension: spec.dimension,
+    metric: spec.metric,
+    m: spec.index.m,
+    efConstruction: spec.index.efConstruction,
+  };
+  const [replicaState, versions, graph] = await Promise.all([
+    readReplicaState(store, localReplica),
+    checkpoint === undefined ? undefined : orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint)),
+    checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters),
+    readLabels(points, labels),
+  ]);
+  labels.reserve(versions?.versions.length ?? 0);
+  const trustedGraph = await reconcileGraph(graph, versions, labels);
+  const index = new PointIndex({ ...options, parameters, labels, epochs }, trustedGraph);
+  labels.releaseGaps();
+  await fillTail(index, labels, points, spec.dimension);
+  const payloads = await recoverPayloadIndexes(spec, checkpoints, checkpoint, versions, labels, points, logger);
+  const idempotency = new IdempotencyTable();
+  idempotency.load(await readSessions(store, localReplica));
+  return {
+    state: { store, localReplica, points, labels, index, payloads, idempotency },
+    replicaState,
+    epochs,
+    checkpoints,
+    checkpointSeq: checkpoint?.manifest.seq ?? 0,
+  };
+}
+
+async function readReplicaState(store: KeyValueStore, localReplica: number): Promise<ReplicaState> {
+  const value = await store.get(keyWithBytes(localReplica, 'meta', new TextEncoder().encode('state')));
+  return value === undefined ? newReplicaState : decodeReplicaState(value);
+}
+
+async function readLabels(points: StoredPoints, labels: LabelTable): Promise<void> {
+  for await (const slice of points.scanStates(undefined)) {
+    for (const { id, state } of slice) labels.set(state.label, id, state.version, state.vectorVersion);
+  }
+}
+
+async function readSessions(store: KeyValueStore, localReplica: number): Promise<{ clientId: string; encoded: Uint8Array }[]> {
+  const sessions: { clientId: string; encoded: Uint8Array }[] = [];
+  for await (const slice of store.scan(keySpace(localReplica, 'session').span)) {
+    for (const { key, value } of slice) sessions.push({ clientId: new TextDecoder().decode(decodeKey(key).suffix), encoded: value });
+  }
+  return sessions;
+}
+
+function loadGraph(
+  options: RecoveryOptions,
+  checkpoints: CheckpointDirectory,
+  checkpoint: StoredCheckpoint,
+  parameters: IndexParameters,
+): Promise<VectorIndex | undefined> {
+  const { graphFactory, logger } = options;
+  const { graph } = checkpoint.manifest;
+  if (graphFactory === undefined || graph === null) return Promise.resolve(undefined);
+  return orRebuild(logger, 'graph', () => graphFactory.load(parameters, checkpoints.graphDirectory(checkpoint), graph.parts));
+}
+
+/** Leaves in the graph what the store still has under the same vector version. */
+async function reconcileGraph(graph: VectorIndex | undefined, versions: LabelVersions | undefined, labels: LabelTable): Promise<VectorIndex | undefined> {
+  if (graph === undefined) return undefined;
+  if (versions === undefined) {
+    await graph.close();
+    return undefined;
+  }
+  const stale = graph.labels().filter((label) => !labels.isLive(label) || labels.vectorVersion(label) !== versions.vectorVersions[label]);
+  if (stale.length > 0) await graph.remove(stale);
+  return graph;
+}
+
+async function fillTail(index: PointIndex, labels: LabelTable, points: StoredPoints, dimension: number): Promise<void> {
+  const uncovered = LabelBits.copyOf(labels.live).toArray().filter((label) => !index.graphHas(label));
+  for (let start = 0; start < uncovered.length; start += sliceCount) {
+    const slice = uncovered.slice(start, start + sliceCount);
+    const stored = await points.vectors(slice);
+    const vectors = new Float32Array(slice.length * dimension);
+    stored.forEach((vector, i) => {
+      if (vector?.length !== dimension) {
+        throw new ShoalError('CORRUPTION', `the vector of point "${labels.id(slice[i]!)}" is missing or has another dimension`);
+      }
+      vectors.set(vector, i * dimension);
+    });
+    index.add(slice, vectors);
+  }
+}
+
+async function recoverPayloadIndexes(
+  spec: CollectionSpec,
+  checkpoints: CheckpointDirectory,
+  checkpoint: StoredCheckpoint | undefined,
+  versions: LabelVersions | undefined,
+  labels: LabelTable,
+  points: StoredPoints,
+  logger: Logger,
+): Promise<PayloadIndexing> {
+  const stored = checkpoint?.manifest.payload;
+  const usable = stored !== null && stored !== undefined && versions !== undefined && JSON.stringify(stored.specs) === JSON.stringify(spec.payloadIndexes);
+  const loaded = usable
+    ? await orRebuild(logger, 'payload indexes', async () => PayloadIndexes.decode(spec.payloadIndexes, await checkpoints.readPart(checkpoint!, stored.part)))
+    : undefined;
+  const indexing = new PayloadIndexing(labels, points, loaded ?? new PayloadIndexes(spec.payloadIndexes));
+  if (!indexing.active) return indexing;
+  if (loaded === undefined) {
+    await indexing.rebuild(spec.payloadIndexes);
+    return indexing;
+  }
+  const stale = new LabelBits();
+  versions!.versions.forEach((version, label) => {
+    if (version !== 0 && (!labels.isLive(label) || labels.version(label) !== version)) stale.add(label);
+  });
+  const missing = LabelBits.copyOf(labels.live).toArray().filter((label) => versions!.versions[label] !== labels.version(label));
+  for (const label of missing) stale.add(label);
+  await loaded.removeLabels(stale);
+  await indexing.fill(loaded, missing);
+  return indexing;
+}
+
+/** Derived data that is damaged is given up with a warning; what is not derived still throws. */
+async function orRebuild<T>(logger: Logger, what: string, load: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await load();
+  } catch (error) {
+    if (!hasCode(error, 'CORRUPTION')) throw error;
+    logger.warn({ error }, `the checkpoint's ${what} cannot be used; rebuilding from the points`);
+    return undefined;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * How a shard lays its points out in the key-value store, and how it reads them back. Values, little-endian:
+ *
+ *     id → f64 version | f64 vector version | u32 label
+ *     vector, by label → f32 each
+ *     payload, by label → f64 version | u16 length, id | u32 length, payload | u32 1 + length or 0, text
+ *     record, by key → f64 version | value
+ *     session, by client id → see idempotency.ts
+ *     meta, by name → see replica-meta.ts
+ *
+ * A payload change rewrites the small values only. Reads go from id to label to values without a snapshot: a label is
+ * not reused while a read is under way (`ReaderEpochs`), so a value is either the right one or gone, and then the id is
+ * looked up again.
+ */
+
+import { ShoalError } from '../kernel/errors.ts';
+import type { Payload } from '../domain/point.ts';
+import { decodeKey, keySpace, keyWithBytes, keyWithLabel } from '../storage/keys.ts';
+import type { KeyValueReader, WriteOperation } from '../storage/key-value-store.ts';
+import { ByteReader, ByteWriter } from './entry-codec.ts';
+
+export interface PointState {
+  readonly label: number;
+  readonly version: number;
+  readonly vectorVersion: number;
+}
+
+export interface StoredPayload {
+  readonly id: string;
+  readonly version: number;
+  /** JSON text in UTF-8. */
+  readonly payload: Uint8Array;
+  readonly text: string | undefined;
+}
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+export class StoredPoints {
+  readonly #store: KeyValueReader;
+  readonly #replica: number;
+
+  constructor(store: KeyValueReader, localReplica: number) {
+    this.#store = store;
+    this.#replica = localReplica;
+  }
+
+  async states(ids: readonly string[]): Promise<(PointState | undefined)[]> {
+    const values = await this.#store.getMany(ids.map((id) => this.#idKey(id)));
+    return values.map((value) => (value === undefined ? undefined : decodeState(value)));
+  }
+
+  async payloads(labels: ArrayLike<number>): Promise<(StoredPayload | undefined)[]> {
+    const values = await this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'payload', label)));
+    return values.map((value) => (value === undefined ? undefined : decodePayload(value)));
+  }
+
+  async vectors(labels: ArrayLike<number>): Promise<(Float32Array | undefined)[]> {
+    const values = await this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'vector', label)));
+    return values.map((value) => (value === undefined ? undefined : decodeVector(value)));
+  }
+
+  /** Every point's id and state, in the order of the ids' bytes, in slices. */
+  async *scanStates(afterId: string | undefined, signal?: AbortSignal): AsyncGenerator<{ id: string; state: PointState }[]> {
+    const range = keySpace(this.#replica, 'id').span;
+    // The least key greater than `afterId` is that id with a zero byte, which no id holds, behind it.
+    const start = afterId === undefined ? range.start : keyWithBytes(this.#replica, 'id', encoder.encode(`${afterId}\0`));
+    for await (const slice of this.#store.scan({ start, end: range.end }, signal)) {
+      yield slice.map(({ key, value }) => ({ id: decoder.decode(decodeKey(key).suffix), state: decodeState(value) }));
+    }
+  }
+
+  put(id: string, state: PointState, payload: StoredPayload, vector?: Float32Array): WriteOperation[] {
+    const operations: WriteOperation[] = [
+      { kind: 'put', key: this.#idKey(id), value: encodeState(state) },
+      { kind: 'put', key: keyWithLabel(this.#replica, 'payload', state.label), value: encodePayload(payload) },
+    ];
+    if (vector !== undefined) {
+      const value = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
+      operations.push({ kind: 'put', key: keyWithLabel(this.#replica, 'vector', state.label), value });
+    }
+    return operations;
+  }
+
+  deleteLabel(label: number): WriteOperation[] {
+    return [
+      { kind: 'delete', key: keyWithLabel(this.#replica, 'payload', label) },
+      { kind: 'delete', key: keyWithLabel(this.#replica, 'vector', label) },
+    ];
+  }
+
+  deleteId(id: string): WriteOperation {
+    return { kind: 'delete', key: this.#idKey(id) };
+  }
+
+  #idKey(id: string): Uint8Array {
+    return keyWithBytes(this.#replica, 'id', encoder.encode(id));
+  }
+}
+
+export function parsePayload(stored: StoredPayload): Payload {
+  return JSON.parse(decoder.decode(stored.payload)) as Payload;
+}
+
+function encodeState(state: PointState): Uint8Array {
+  const writer = new ByteWriter(20);
+  writer.f64(state.version);
+  writer.f64(state.vectorVersion);
+  writer.u32(state.label);
+  return writer.finish();
+}
+
+function decodeState(value: Uint8Array): PointState {
+  const reader = new ByteReader(value);
+  const state = { version: reader.f64(), vectorVersion: reader.f64(), label: reader.u32() };
+  reader.expectEnd();
+  return state;
+}
+
+function encodePayload(stored: StoredPayload): Uint8Array {
+  const textBytes = stored.text === undefined ? 0 : Buffer.byteLength(stored.text);
+  const writer = new ByteWriter(8 + 2 + Buffer.byteLength(stored.id) + 4 + stored.payload.length + 4 + textBytes);
+  writer.f64(stored.version);
+  writer.shortText(stored.id);
+  writer.bytes(stored.payload);
+  writer.optionalText(stored.text);
+  return writer.finish();
+}
+
+function decodePayload(value: Uint8Array): StoredPayload {
+  const reader = new ByteReader(value);
+  const stored = { version: reader.f64(), id: reader.shortText(), payload: reader.bytes(), text: reader.optionalText() };
+  reader.expectEnd();
+  return stored;
+}
+
+function decodeVector(value: Uint8Array): Float32Array {
+  if (value.length % 4 !== 0) throw new ShoalError('CORRUPTION', 'a stored vector is not a whole number of floats');
+  const vector = new Float32Array(value.length / 4);
+  new Uint8Array(vector.buffer).set(value);
+  return vector;
+}
