@@ -110,15 +110,6 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
     }
   },
 
-  fromJSON(_: any): GetStatusRequest {
-    return {};
-  },
-
-  toJSON(_: GetStatusRequest): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<GetStatusRequest>, I>>(base?: I): GetStatusRequest {
     return GetStatusRequest.fromPartial(base ?? ({} as any));
   },
@@ -207,36 +198,6 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetStatusResponse {
-    return {
-      version: isSet(object.version) ? globalThis.String(object.version) : "",
-      mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
-      startedAtMs: isSet(object.startedAtMs)
-        ? BigInt(object.startedAtMs)
-        : isSet(object.started_at_ms)
-        ? BigInt(object.started_at_ms)
-        : 0n,
-      pods: globalThis.Array.isArray(object?.pods) ? object.pods.map((e: any) => Pod.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: GetStatusResponse): unknown {
-    const obj: any = {};
-    if (message.version !== "") {
-      obj.version = message.version;
-    }
-    if (message.mode !== "") {
-      obj.mode = message.mode;
-    }
-    if (message.startedAtMs !== 0n) {
-      obj.startedAtMs = message.startedAtMs.toString();
-    }
-    if (message.pods?.length) {
-      obj.pods = message.pods.map((e) => Pod.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<GetStatusResponse>, I>>(base?: I): GetStatusResponse {
@@ -436,88 +397,6 @@ export const Pod: MessageFns<Pod> = {
     }
   },
 
-  fromJSON(object: any): Pod {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      ready: isSet(object.ready) ? globalThis.Boolean(object.ready) : false,
-      because: isSet(object.because) ? globalThis.String(object.because) : undefined,
-      dataDirectory: isSet(object.dataDirectory)
-        ? globalThis.String(object.dataDirectory)
-        : isSet(object.data_directory)
-        ? globalThis.String(object.data_directory)
-        : "",
-      diskUsedFraction: isSet(object.diskUsedFraction)
-        ? globalThis.Number(object.diskUsedFraction)
-        : isSet(object.disk_used_fraction)
-        ? globalThis.Number(object.disk_used_fraction)
-        : 0,
-      writable: isSet(object.writable) ? globalThis.Boolean(object.writable) : false,
-      memoryBytes: isSet(object.memoryBytes)
-        ? BigInt(object.memoryBytes)
-        : isSet(object.memory_bytes)
-        ? BigInt(object.memory_bytes)
-        : 0n,
-      logBytes: isSet(object.logBytes)
-        ? BigInt(object.logBytes)
-        : isSet(object.log_bytes)
-        ? BigInt(object.log_bytes)
-        : 0n,
-      logSegmentCount: isSet(object.logSegmentCount)
-        ? BigInt(object.logSegmentCount)
-        : isSet(object.log_segment_count)
-        ? BigInt(object.log_segment_count)
-        : 0n,
-      shardCount: isSet(object.shardCount)
-        ? BigInt(object.shardCount)
-        : isSet(object.shard_count)
-        ? BigInt(object.shard_count)
-        : 0n,
-      pointCount: isSet(object.pointCount)
-        ? BigInt(object.pointCount)
-        : isSet(object.point_count)
-        ? BigInt(object.point_count)
-        : 0n,
-    };
-  },
-
-  toJSON(message: Pod): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.ready !== false) {
-      obj.ready = message.ready;
-    }
-    if (message.because !== undefined) {
-      obj.because = message.because;
-    }
-    if (message.dataDirectory !== "") {
-      obj.dataDirectory = message.dataDirectory;
-    }
-    if (message.diskUsedFraction !== 0) {
-      obj.diskUsedFraction = floatToJson(message.diskUsedFraction);
-    }
-    if (message.writable !== false) {
-      obj.writable = message.writable;
-    }
-    if (message.memoryBytes !== 0n) {
-      obj.memoryBytes = message.memoryBytes.toString();
-    }
-    if (message.logBytes !== 0n) {
-      obj.logBytes = message.logBytes.toString();
-    }
-    if (message.logSegmentCount !== 0n) {
-      obj.logSegmentCount = message.logSegmentCount.toString();
-    }
-    if (message.shardCount !== 0n) {
-      obj.shardCount = message.shardCount.toString();
-    }
-    if (message.pointCount !== 0n) {
-      obj.pointCount = message.pointCount.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Pod>, I>>(base?: I): Pod {
     return Pod.fromPartial(base ?? ({} as any));
   },
@@ -589,18 +468,6 @@ export const BackupRequest: MessageFns<BackupRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): BackupRequest {
-    return { directory: isSet(object.directory) ? globalThis.String(object.directory) : "" };
-  },
-
-  toJSON(message: BackupRequest): unknown {
-    const obj: any = {};
-    if (message.directory !== "") {
-      obj.directory = message.directory;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<BackupRequest>, I>>(base?: I): BackupRequest {
@@ -700,44 +567,6 @@ export const BackupResponse: MessageFns<BackupResponse> = {
     }
   },
 
-  fromJSON(object: any): BackupResponse {
-    return {
-      directory: isSet(object.directory) ? globalThis.String(object.directory) : "",
-      sizeBytes: isSet(object.sizeBytes)
-        ? BigInt(object.sizeBytes)
-        : isSet(object.size_bytes)
-        ? BigInt(object.size_bytes)
-        : 0n,
-      shardCount: isSet(object.shardCount)
-        ? BigInt(object.shardCount)
-        : isSet(object.shard_count)
-        ? BigInt(object.shard_count)
-        : 0n,
-      pointCount: isSet(object.pointCount)
-        ? BigInt(object.pointCount)
-        : isSet(object.point_count)
-        ? BigInt(object.point_count)
-        : 0n,
-    };
-  },
-
-  toJSON(message: BackupResponse): unknown {
-    const obj: any = {};
-    if (message.directory !== "") {
-      obj.directory = message.directory;
-    }
-    if (message.sizeBytes !== 0n) {
-      obj.sizeBytes = message.sizeBytes.toString();
-    }
-    if (message.shardCount !== 0n) {
-      obj.shardCount = message.shardCount.toString();
-    }
-    if (message.pointCount !== 0n) {
-      obj.pointCount = message.pointCount.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BackupResponse>, I>>(base?: I): BackupResponse {
     return BackupResponse.fromPartial(base ?? ({} as any));
   },
@@ -787,15 +616,6 @@ export const VerifyRequest: MessageFns<VerifyRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): VerifyRequest {
-    return {};
-  },
-
-  toJSON(_: VerifyRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<VerifyRequest>, I>>(base?: I): VerifyRequest {
@@ -872,28 +692,6 @@ export const VerifyResponse: MessageFns<VerifyResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): VerifyResponse {
-    return {
-      ok: isSet(object.ok) ? globalThis.Boolean(object.ok) : false,
-      faults: globalThis.Array.isArray(object?.faults) ? object.faults.map((e: any) => globalThis.String(e)) : [],
-      checked: isSet(object.checked) ? Checked.fromJSON(object.checked) : undefined,
-    };
-  },
-
-  toJSON(message: VerifyResponse): unknown {
-    const obj: any = {};
-    if (message.ok !== false) {
-      obj.ok = message.ok;
-    }
-    if (message.faults?.length) {
-      obj.faults = message.faults;
-    }
-    if (message.checked !== undefined) {
-      obj.checked = Checked.toJSON(message.checked);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<VerifyResponse>, I>>(base?: I): VerifyResponse {
@@ -998,48 +796,6 @@ export const Checked: MessageFns<Checked> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Checked {
-    return {
-      logRecords: isSet(object.logRecords)
-        ? BigInt(object.logRecords)
-        : isSet(object.log_records)
-        ? BigInt(object.log_records)
-        : 0n,
-      logBytes: isSet(object.logBytes)
-        ? BigInt(object.logBytes)
-        : isSet(object.log_bytes)
-        ? BigInt(object.log_bytes)
-        : 0n,
-      storeEntries: isSet(object.storeEntries)
-        ? BigInt(object.storeEntries)
-        : isSet(object.store_entries)
-        ? BigInt(object.store_entries)
-        : 0n,
-      storeBytes: isSet(object.storeBytes)
-        ? BigInt(object.storeBytes)
-        : isSet(object.store_bytes)
-        ? BigInt(object.store_bytes)
-        : 0n,
-    };
-  },
-
-  toJSON(message: Checked): unknown {
-    const obj: any = {};
-    if (message.logRecords !== 0n) {
-      obj.logRecords = message.logRecords.toString();
-    }
-    if (message.logBytes !== 0n) {
-      obj.logBytes = message.logBytes.toString();
-    }
-    if (message.storeEntries !== 0n) {
-      obj.storeEntries = message.storeEntries.toString();
-    }
-    if (message.storeBytes !== 0n) {
-      obj.storeBytes = message.storeBytes.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Checked>, I>>(base?: I): Checked {
@@ -1161,10 +917,6 @@ export const ClusterServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
-function floatToJson(value: number | null | undefined): number | string | null | undefined {
-  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -1178,15 +930,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

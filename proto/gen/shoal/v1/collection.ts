@@ -211,28 +211,6 @@ export const Replication: MessageFns<Replication> = {
     }
   },
 
-  fromJSON(object: any): Replication {
-    return {
-      replicas: isSet(object.replicas) ? globalThis.Number(object.replicas) : undefined,
-      minInSync: isSet(object.minInSync)
-        ? globalThis.Number(object.minInSync)
-        : isSet(object.min_in_sync)
-        ? globalThis.Number(object.min_in_sync)
-        : undefined,
-    };
-  },
-
-  toJSON(message: Replication): unknown {
-    const obj: any = {};
-    if (message.replicas !== undefined) {
-      obj.replicas = Math.round(message.replicas);
-    }
-    if (message.minInSync !== undefined) {
-      obj.minInSync = Math.round(message.minInSync);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Replication>, I>>(base?: I): Replication {
     return Replication.fromPartial(base ?? ({} as any));
   },
@@ -322,40 +300,6 @@ export const IndexSpec: MessageFns<IndexSpec> = {
     }
   },
 
-  fromJSON(object: any): IndexSpec {
-    return {
-      type: isSet(object.type) ? globalThis.String(object.type) : undefined,
-      m: isSet(object.m) ? globalThis.Number(object.m) : undefined,
-      efConstruction: isSet(object.efConstruction)
-        ? globalThis.Number(object.efConstruction)
-        : isSet(object.ef_construction)
-        ? globalThis.Number(object.ef_construction)
-        : undefined,
-      efSearch: isSet(object.efSearch)
-        ? globalThis.Number(object.efSearch)
-        : isSet(object.ef_search)
-        ? globalThis.Number(object.ef_search)
-        : undefined,
-    };
-  },
-
-  toJSON(message: IndexSpec): unknown {
-    const obj: any = {};
-    if (message.type !== undefined) {
-      obj.type = message.type;
-    }
-    if (message.m !== undefined) {
-      obj.m = Math.round(message.m);
-    }
-    if (message.efConstruction !== undefined) {
-      obj.efConstruction = Math.round(message.efConstruction);
-    }
-    if (message.efSearch !== undefined) {
-      obj.efSearch = Math.round(message.efSearch);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<IndexSpec>, I>>(base?: I): IndexSpec {
     return IndexSpec.fromPartial(base ?? ({} as any));
   },
@@ -423,24 +367,6 @@ export const PayloadIndex: MessageFns<PayloadIndex> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): PayloadIndex {
-    return {
-      field: isSet(object.field) ? globalThis.String(object.field) : "",
-      type: isSet(object.type) ? globalThis.String(object.type) : "",
-    };
-  },
-
-  toJSON(message: PayloadIndex): unknown {
-    const obj: any = {};
-    if (message.field !== "") {
-      obj.field = message.field;
-    }
-    if (message.type !== "") {
-      obj.type = message.type;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<PayloadIndex>, I>>(base?: I): PayloadIndex {
@@ -573,48 +499,6 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
     }
   },
 
-  fromJSON(object: any): CreateCollectionRequest {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      dimension: isSet(object.dimension) ? globalThis.Number(object.dimension) : 0,
-      metric: isSet(object.metric) ? globalThis.String(object.metric) : undefined,
-      shards: isSet(object.shards) ? globalThis.Number(object.shards) : undefined,
-      replication: isSet(object.replication) ? Replication.fromJSON(object.replication) : undefined,
-      index: isSet(object.index) ? IndexSpec.fromJSON(object.index) : undefined,
-      payloadIndexes: globalThis.Array.isArray(object?.payloadIndexes)
-        ? object.payloadIndexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : globalThis.Array.isArray(object?.payload_indexes)
-        ? object.payload_indexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: CreateCollectionRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.dimension !== 0) {
-      obj.dimension = Math.round(message.dimension);
-    }
-    if (message.metric !== undefined) {
-      obj.metric = message.metric;
-    }
-    if (message.shards !== undefined) {
-      obj.shards = Math.round(message.shards);
-    }
-    if (message.replication !== undefined) {
-      obj.replication = Replication.toJSON(message.replication);
-    }
-    if (message.index !== undefined) {
-      obj.index = IndexSpec.toJSON(message.index);
-    }
-    if (message.payloadIndexes?.length) {
-      obj.payloadIndexes = message.payloadIndexes.map((e) => PayloadIndex.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CreateCollectionRequest>, I>>(base?: I): CreateCollectionRequest {
     return CreateCollectionRequest.fromPartial(base ?? ({} as any));
   },
@@ -691,24 +575,6 @@ export const CreateCollectionResponse: MessageFns<CreateCollectionResponse> = {
     }
   },
 
-  fromJSON(object: any): CreateCollectionResponse {
-    return {
-      created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
-      collection: isSet(object.collection) ? Collection.fromJSON(object.collection) : undefined,
-    };
-  },
-
-  toJSON(message: CreateCollectionResponse): unknown {
-    const obj: any = {};
-    if (message.created !== false) {
-      obj.created = message.created;
-    }
-    if (message.collection !== undefined) {
-      obj.collection = Collection.toJSON(message.collection);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CreateCollectionResponse>, I>>(base?: I): CreateCollectionResponse {
     return CreateCollectionResponse.fromPartial(base ?? ({} as any));
   },
@@ -754,15 +620,6 @@ export const ListCollectionsRequest: MessageFns<ListCollectionsRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ListCollectionsRequest {
-    return {};
-  },
-
-  toJSON(_: ListCollectionsRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ListCollectionsRequest>, I>>(base?: I): ListCollectionsRequest {
@@ -817,22 +674,6 @@ export const ListCollectionsResponse: MessageFns<ListCollectionsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ListCollectionsResponse {
-    return {
-      collections: globalThis.Array.isArray(object?.collections)
-        ? object.collections.map((e: any) => Collection.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ListCollectionsResponse): unknown {
-    const obj: any = {};
-    if (message.collections?.length) {
-      obj.collections = message.collections.map((e) => Collection.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ListCollectionsResponse>, I>>(base?: I): ListCollectionsResponse {
@@ -890,18 +731,6 @@ export const GetCollectionRequest: MessageFns<GetCollectionRequest> = {
     }
   },
 
-  fromJSON(object: any): GetCollectionRequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
-  },
-
-  toJSON(message: GetCollectionRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<GetCollectionRequest>, I>>(base?: I): GetCollectionRequest {
     return GetCollectionRequest.fromPartial(base ?? ({} as any));
   },
@@ -955,18 +784,6 @@ export const GetCollectionResponse: MessageFns<GetCollectionResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetCollectionResponse {
-    return { collection: isSet(object.collection) ? Collection.fromJSON(object.collection) : undefined };
-  },
-
-  toJSON(message: GetCollectionResponse): unknown {
-    const obj: any = {};
-    if (message.collection !== undefined) {
-      obj.collection = Collection.toJSON(message.collection);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<GetCollectionResponse>, I>>(base?: I): GetCollectionResponse {
@@ -1048,36 +865,6 @@ export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
     }
   },
 
-  fromJSON(object: any): UpdateCollectionRequest {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      efSearch: isSet(object.efSearch)
-        ? globalThis.Number(object.efSearch)
-        : isSet(object.ef_search)
-        ? globalThis.Number(object.ef_search)
-        : undefined,
-      payloadIndexes: isSet(object.payloadIndexes)
-        ? PayloadIndexes.fromJSON(object.payloadIndexes)
-        : isSet(object.payload_indexes)
-        ? PayloadIndexes.fromJSON(object.payload_indexes)
-        : undefined,
-    };
-  },
-
-  toJSON(message: UpdateCollectionRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.efSearch !== undefined) {
-      obj.efSearch = Math.round(message.efSearch);
-    }
-    if (message.payloadIndexes !== undefined) {
-      obj.payloadIndexes = PayloadIndexes.toJSON(message.payloadIndexes);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<UpdateCollectionRequest>, I>>(base?: I): UpdateCollectionRequest {
     return UpdateCollectionRequest.fromPartial(base ?? ({} as any));
   },
@@ -1137,24 +924,6 @@ export const PayloadIndexes: MessageFns<PayloadIndexes> = {
     }
   },
 
-  fromJSON(object: any): PayloadIndexes {
-    return {
-      payloadIndexes: globalThis.Array.isArray(object?.payloadIndexes)
-        ? object.payloadIndexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : globalThis.Array.isArray(object?.payload_indexes)
-        ? object.payload_indexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: PayloadIndexes): unknown {
-    const obj: any = {};
-    if (message.payloadIndexes?.length) {
-      obj.payloadIndexes = message.payloadIndexes.map((e) => PayloadIndex.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<PayloadIndexes>, I>>(base?: I): PayloadIndexes {
     return PayloadIndexes.fromPartial(base ?? ({} as any));
   },
@@ -1208,18 +977,6 @@ export const UpdateCollectionResponse: MessageFns<UpdateCollectionResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): UpdateCollectionResponse {
-    return { collection: isSet(object.collection) ? Collection.fromJSON(object.collection) : undefined };
-  },
-
-  toJSON(message: UpdateCollectionResponse): unknown {
-    const obj: any = {};
-    if (message.collection !== undefined) {
-      obj.collection = Collection.toJSON(message.collection);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UpdateCollectionResponse>, I>>(base?: I): UpdateCollectionResponse {
@@ -1279,18 +1036,6 @@ export const DeleteCollectionRequest: MessageFns<DeleteCollectionRequest> = {
     }
   },
 
-  fromJSON(object: any): DeleteCollectionRequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
-  },
-
-  toJSON(message: DeleteCollectionRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DeleteCollectionRequest>, I>>(base?: I): DeleteCollectionRequest {
     return DeleteCollectionRequest.fromPartial(base ?? ({} as any));
   },
@@ -1333,15 +1078,6 @@ export const DeleteCollectionResponse: MessageFns<DeleteCollectionResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): DeleteCollectionResponse {
-    return {};
-  },
-
-  toJSON(_: DeleteCollectionResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DeleteCollectionResponse>, I>>(base?: I): DeleteCollectionResponse {
@@ -1470,48 +1206,6 @@ export const CollectionSpec: MessageFns<CollectionSpec> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CollectionSpec {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      dimension: isSet(object.dimension) ? globalThis.Number(object.dimension) : 0,
-      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
-      shards: isSet(object.shards) ? globalThis.Number(object.shards) : 0,
-      replication: isSet(object.replication) ? Replication.fromJSON(object.replication) : undefined,
-      index: isSet(object.index) ? IndexSpec.fromJSON(object.index) : undefined,
-      payloadIndexes: globalThis.Array.isArray(object?.payloadIndexes)
-        ? object.payloadIndexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : globalThis.Array.isArray(object?.payload_indexes)
-        ? object.payload_indexes.map((e: any) => PayloadIndex.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: CollectionSpec): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.dimension !== 0) {
-      obj.dimension = Math.round(message.dimension);
-    }
-    if (message.metric !== "") {
-      obj.metric = message.metric;
-    }
-    if (message.shards !== 0) {
-      obj.shards = Math.round(message.shards);
-    }
-    if (message.replication !== undefined) {
-      obj.replication = Replication.toJSON(message.replication);
-    }
-    if (message.index !== undefined) {
-      obj.index = IndexSpec.toJSON(message.index);
-    }
-    if (message.payloadIndexes?.length) {
-      obj.payloadIndexes = message.payloadIndexes.map((e) => PayloadIndex.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CollectionSpec>, I>>(base?: I): CollectionSpec {
@@ -1652,54 +1346,6 @@ export const Collection: MessageFns<Collection> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Collection {
-    return {
-      spec: isSet(object.spec) ? CollectionSpec.fromJSON(object.spec) : undefined,
-      uid: isSet(object.uid) ? globalThis.String(object.uid) : "",
-      createdAtMs: isSet(object.createdAtMs)
-        ? BigInt(object.createdAtMs)
-        : isSet(object.created_at_ms)
-        ? BigInt(object.created_at_ms)
-        : 0n,
-      phase: isSet(object.phase) ? globalThis.String(object.phase) : "",
-      epoch: isSet(object.epoch) ? BigInt(object.epoch) : 0n,
-      pointCount: isSet(object.pointCount)
-        ? BigInt(object.pointCount)
-        : isSet(object.point_count)
-        ? BigInt(object.point_count)
-        : 0n,
-      shards: globalThis.Array.isArray(object?.shards)
-        ? object.shards.map((e: any) => Shard.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Collection): unknown {
-    const obj: any = {};
-    if (message.spec !== undefined) {
-      obj.spec = CollectionSpec.toJSON(message.spec);
-    }
-    if (message.uid !== "") {
-      obj.uid = message.uid;
-    }
-    if (message.createdAtMs !== 0n) {
-      obj.createdAtMs = message.createdAtMs.toString();
-    }
-    if (message.phase !== "") {
-      obj.phase = message.phase;
-    }
-    if (message.epoch !== 0n) {
-      obj.epoch = message.epoch.toString();
-    }
-    if (message.pointCount !== 0n) {
-      obj.pointCount = message.pointCount.toString();
-    }
-    if (message.shards?.length) {
-      obj.shards = message.shards.map((e) => Shard.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Collection>, I>>(base?: I): Collection {
@@ -1885,64 +1531,6 @@ export const Shard: MessageFns<Shard> = {
     }
   },
 
-  fromJSON(object: any): Shard {
-    return {
-      index: isSet(object.index) ? globalThis.Number(object.index) : 0,
-      uid: isSet(object.uid) ? globalThis.String(object.uid) : "",
-      hashRange: isSet(object.hashRange)
-        ? HashRange.fromJSON(object.hashRange)
-        : isSet(object.hash_range)
-        ? HashRange.fromJSON(object.hash_range)
-        : undefined,
-      ready: isSet(object.ready) ? globalThis.Boolean(object.ready) : false,
-      because: isSet(object.because) ? globalThis.String(object.because) : undefined,
-      term: isSet(object.term) ? BigInt(object.term) : 0n,
-      primary: isSet(object.primary) ? globalThis.String(object.primary) : "",
-      replicas: globalThis.Array.isArray(object?.replicas) ? object.replicas.map((e: any) => globalThis.String(e)) : [],
-      pointCount: isSet(object.pointCount)
-        ? BigInt(object.pointCount)
-        : isSet(object.point_count)
-        ? BigInt(object.point_count)
-        : 0n,
-      statistics: isSet(object.statistics) ? ShardStatistics.fromJSON(object.statistics) : undefined,
-    };
-  },
-
-  toJSON(message: Shard): unknown {
-    const obj: any = {};
-    if (message.index !== 0) {
-      obj.index = Math.round(message.index);
-    }
-    if (message.uid !== "") {
-      obj.uid = message.uid;
-    }
-    if (message.hashRange !== undefined) {
-      obj.hashRange = HashRange.toJSON(message.hashRange);
-    }
-    if (message.ready !== false) {
-      obj.ready = message.ready;
-    }
-    if (message.because !== undefined) {
-      obj.because = message.because;
-    }
-    if (message.term !== 0n) {
-      obj.term = message.term.toString();
-    }
-    if (message.primary !== "") {
-      obj.primary = message.primary;
-    }
-    if (message.replicas?.length) {
-      obj.replicas = message.replicas;
-    }
-    if (message.pointCount !== 0n) {
-      obj.pointCount = message.pointCount.toString();
-    }
-    if (message.statistics !== undefined) {
-      obj.statistics = ShardStatistics.toJSON(message.statistics);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Shard>, I>>(base?: I): Shard {
     return Shard.fromPartial(base ?? ({} as any));
   },
@@ -2022,24 +1610,6 @@ export const HashRange: MessageFns<HashRange> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): HashRange {
-    return {
-      start: isSet(object.start) ? globalThis.String(object.start) : "",
-      end: isSet(object.end) ? globalThis.String(object.end) : "",
-    };
-  },
-
-  toJSON(message: HashRange): unknown {
-    const obj: any = {};
-    if (message.start !== "") {
-      obj.start = message.start;
-    }
-    if (message.end !== "") {
-      obj.end = message.end;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<HashRange>, I>>(base?: I): HashRange {
@@ -2203,76 +1773,6 @@ export const ShardStatistics: MessageFns<ShardStatistics> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ShardStatistics {
-    return {
-      lastSeq: isSet(object.lastSeq) ? BigInt(object.lastSeq) : isSet(object.last_seq) ? BigInt(object.last_seq) : 0n,
-      commitSeq: isSet(object.commitSeq)
-        ? BigInt(object.commitSeq)
-        : isSet(object.commit_seq)
-        ? BigInt(object.commit_seq)
-        : 0n,
-      appliedSeq: isSet(object.appliedSeq)
-        ? BigInt(object.appliedSeq)
-        : isSet(object.applied_seq)
-        ? BigInt(object.applied_seq)
-        : 0n,
-      checkpointSeq: isSet(object.checkpointSeq)
-        ? BigInt(object.checkpointSeq)
-        : isSet(object.checkpoint_seq)
-        ? BigInt(object.checkpoint_seq)
-        : 0n,
-      tailPointCount: isSet(object.tailPointCount)
-        ? BigInt(object.tailPointCount)
-        : isSet(object.tail_point_count)
-        ? BigInt(object.tail_point_count)
-        : 0n,
-      graphPointCount: isSet(object.graphPointCount)
-        ? BigInt(object.graphPointCount)
-        : isSet(object.graph_point_count)
-        ? BigInt(object.graph_point_count)
-        : 0n,
-      indexMemoryBytes: isSet(object.indexMemoryBytes)
-        ? BigInt(object.indexMemoryBytes)
-        : isSet(object.index_memory_bytes)
-        ? BigInt(object.index_memory_bytes)
-        : 0n,
-      indexKind: isSet(object.indexKind)
-        ? globalThis.String(object.indexKind)
-        : isSet(object.index_kind)
-        ? globalThis.String(object.index_kind)
-        : "",
-    };
-  },
-
-  toJSON(message: ShardStatistics): unknown {
-    const obj: any = {};
-    if (message.lastSeq !== 0n) {
-      obj.lastSeq = message.lastSeq.toString();
-    }
-    if (message.commitSeq !== 0n) {
-      obj.commitSeq = message.commitSeq.toString();
-    }
-    if (message.appliedSeq !== 0n) {
-      obj.appliedSeq = message.appliedSeq.toString();
-    }
-    if (message.checkpointSeq !== 0n) {
-      obj.checkpointSeq = message.checkpointSeq.toString();
-    }
-    if (message.tailPointCount !== 0n) {
-      obj.tailPointCount = message.tailPointCount.toString();
-    }
-    if (message.graphPointCount !== 0n) {
-      obj.graphPointCount = message.graphPointCount.toString();
-    }
-    if (message.indexMemoryBytes !== 0n) {
-      obj.indexMemoryBytes = message.indexMemoryBytes.toString();
-    }
-    if (message.indexKind !== "") {
-      obj.indexKind = message.indexKind;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ShardStatistics>, I>>(base?: I): ShardStatistics {
@@ -2471,15 +1971,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -88,28 +88,6 @@ export const ConsistencyToken: MessageFns<ConsistencyToken> = {
     }
   },
 
-  fromJSON(object: any): ConsistencyToken {
-    return {
-      shardUid: isSet(object.shardUid)
-        ? globalThis.String(object.shardUid)
-        : isSet(object.shard_uid)
-        ? globalThis.String(object.shard_uid)
-        : "",
-      seq: isSet(object.seq) ? BigInt(object.seq) : 0n,
-    };
-  },
-
-  toJSON(message: ConsistencyToken): unknown {
-    const obj: any = {};
-    if (message.shardUid !== "") {
-      obj.shardUid = message.shardUid;
-    }
-    if (message.seq !== 0n) {
-      obj.seq = message.seq.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ConsistencyToken>, I>>(base?: I): ConsistencyToken {
     return ConsistencyToken.fromPartial(base ?? ({} as any));
   },
@@ -177,26 +155,6 @@ export const Consistency: MessageFns<Consistency> = {
     }
   },
 
-  fromJSON(object: any): Consistency {
-    return {
-      level: isSet(object.level) ? globalThis.String(object.level) : "",
-      tokens: globalThis.Array.isArray(object?.tokens)
-        ? object.tokens.map((e: any) => ConsistencyToken.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Consistency): unknown {
-    const obj: any = {};
-    if (message.level !== "") {
-      obj.level = message.level;
-    }
-    if (message.tokens?.length) {
-      obj.tokens = message.tokens.map((e) => ConsistencyToken.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Consistency>, I>>(base?: I): Consistency {
     return Consistency.fromPartial(base ?? ({} as any));
   },
@@ -221,15 +179,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -36,7 +36,7 @@ export interface SubmitFeedbackRequest {
   query: string;
   resultIds: string[];
   items: FeedbackItem[];
-  context: { [key: string]: string };
+  context: Map<string, string>;
 }
 
 export interface SubmitFeedbackRequest_ContextEntry {
@@ -69,7 +69,7 @@ export interface Feedback {
   query: string;
   resultIds: string[];
   items: FeedbackItem[];
-  context: { [key: string]: string };
+  context: Map<string, string>;
 }
 
 export interface Feedback_ContextEntry {
@@ -166,44 +166,6 @@ export const FeedbackItem: MessageFns<FeedbackItem> = {
     }
   },
 
-  fromJSON(object: any): FeedbackItem {
-    return {
-      resultId: isSet(object.resultId)
-        ? globalThis.String(object.resultId)
-        : isSet(object.result_id)
-        ? globalThis.String(object.result_id)
-        : "",
-      relevanceScore: isSet(object.relevanceScore)
-        ? globalThis.Number(object.relevanceScore)
-        : isSet(object.relevance_score)
-        ? globalThis.Number(object.relevance_score)
-        : 0,
-      clicked: isSet(object.clicked) ? globalThis.Boolean(object.clicked) : false,
-      position: isSet(object.position) ? globalThis.Number(object.position) : 0,
-      comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
-    };
-  },
-
-  toJSON(message: FeedbackItem): unknown {
-    const obj: any = {};
-    if (message.resultId !== "") {
-      obj.resultId = message.resultId;
-    }
-    if (message.relevanceScore !== 0) {
-      obj.relevanceScore = Math.round(message.relevanceScore);
-    }
-    if (message.clicked !== false) {
-      obj.clicked = message.clicked;
-    }
-    if (message.position !== 0) {
-      obj.position = Math.round(message.position);
-    }
-    if (message.comment !== "") {
-      obj.comment = message.comment;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FeedbackItem>, I>>(base?: I): FeedbackItem {
     return FeedbackItem.fromPartial(base ?? ({} as any));
   },
@@ -219,7 +181,7 @@ export const FeedbackItem: MessageFns<FeedbackItem> = {
 };
 
 function createBaseSubmitFeedbackRequest(): SubmitFeedbackRequest {
-  return { collection: "", query: "", resultIds: [], items: [], context: {} };
+  return { collection: "", query: "", resultIds: [], items: [], context: new Map() };
 }
 
 export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
@@ -236,7 +198,7 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
     for (const v of message.items) {
       FeedbackItem.encode(v!, writer.uint32(34).fork()).join();
     }
-    globalThis.Object.entries(message.context).forEach(([key, value]: [string, string]) => {
+    message.context.forEach((value, key) => {
       SubmitFeedbackRequest_ContextEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
     });
     return writer;
@@ -294,7 +256,7 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
 
             const entry5 = SubmitFeedbackRequest_ContextEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.context[entry5.key] = entry5.value;
+              message.context.set(entry5.key, entry5.value);
             }
             continue;
           }
@@ -310,59 +272,6 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
     }
   },
 
-  fromJSON(object: any): SubmitFeedbackRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      query: isSet(object.query) ? globalThis.String(object.query) : "",
-      resultIds: globalThis.Array.isArray(object?.resultIds)
-        ? object.resultIds.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.result_ids)
-        ? object.result_ids.map((e: any) => globalThis.String(e))
-        : [],
-      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => FeedbackItem.fromJSON(e)) : [],
-      context: isObject(object.context)
-        ? (globalThis.Object.entries(object.context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: SubmitFeedbackRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.query !== "") {
-      obj.query = message.query;
-    }
-    if (message.resultIds?.length) {
-      obj.resultIds = message.resultIds;
-    }
-    if (message.items?.length) {
-      obj.items = message.items.map((e) => FeedbackItem.toJSON(e));
-    }
-    if (message.context) {
-      const entries = globalThis.Object.entries(message.context) as [string, string][];
-      if (entries.length > 0) {
-        obj.context = {};
-        entries.forEach(([k, v]) => {
-          obj.context[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SubmitFeedbackRequest>, I>>(base?: I): SubmitFeedbackRequest {
     return SubmitFeedbackRequest.fromPartial(base ?? ({} as any));
   },
@@ -372,15 +281,15 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
     message.query = object.query ?? "";
     message.resultIds = object.resultIds?.map((e) => e) || [];
     message.items = object.items?.map((e) => FeedbackItem.fromPartial(e)) || [];
-    message.context = (globalThis.Object.entries(object.context ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+    message.context = (() => {
+      const m = new Map();
+      (object.context as Map<string, string> ?? new Map()).forEach((value, key) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          m.set(key, globalThis.String(value));
         }
-        return acc;
-      },
-      {},
-    );
+      });
+      return m;
+    })();
     return message;
   },
 };
@@ -441,24 +350,6 @@ export const SubmitFeedbackRequest_ContextEntry: MessageFns<SubmitFeedbackReques
     }
   },
 
-  fromJSON(object: any): SubmitFeedbackRequest_ContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SubmitFeedbackRequest_ContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SubmitFeedbackRequest_ContextEntry>, I>>(
     base?: I,
   ): SubmitFeedbackRequest_ContextEntry {
@@ -517,18 +408,6 @@ export const SubmitFeedbackResponse: MessageFns<SubmitFeedbackResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SubmitFeedbackResponse {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
-  },
-
-  toJSON(message: SubmitFeedbackResponse): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SubmitFeedbackResponse>, I>>(base?: I): SubmitFeedbackResponse {
@@ -608,28 +487,6 @@ export const ListFeedbackRequest: MessageFns<ListFeedbackRequest> = {
     }
   },
 
-  fromJSON(object: any): ListFeedbackRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
-      limit: isSet(object.limit) ? globalThis.Number(object.limit) : undefined,
-    };
-  },
-
-  toJSON(message: ListFeedbackRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.cursor !== "") {
-      obj.cursor = message.cursor;
-    }
-    if (message.limit !== undefined) {
-      obj.limit = Math.round(message.limit);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ListFeedbackRequest>, I>>(base?: I): ListFeedbackRequest {
     return ListFeedbackRequest.fromPartial(base ?? ({} as any));
   },
@@ -698,28 +555,6 @@ export const ListFeedbackResponse: MessageFns<ListFeedbackResponse> = {
     }
   },
 
-  fromJSON(object: any): ListFeedbackResponse {
-    return {
-      feedback: globalThis.Array.isArray(object?.feedback) ? object.feedback.map((e: any) => Feedback.fromJSON(e)) : [],
-      nextCursor: isSet(object.nextCursor)
-        ? globalThis.String(object.nextCursor)
-        : isSet(object.next_cursor)
-        ? globalThis.String(object.next_cursor)
-        : undefined,
-    };
-  },
-
-  toJSON(message: ListFeedbackResponse): unknown {
-    const obj: any = {};
-    if (message.feedback?.length) {
-      obj.feedback = message.feedback.map((e) => Feedback.toJSON(e));
-    }
-    if (message.nextCursor !== undefined) {
-      obj.nextCursor = message.nextCursor;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ListFeedbackResponse>, I>>(base?: I): ListFeedbackResponse {
     return ListFeedbackResponse.fromPartial(base ?? ({} as any));
   },
@@ -732,7 +567,16 @@ export const ListFeedbackResponse: MessageFns<ListFeedbackResponse> = {
 };
 
 function createBaseFeedback(): Feedback {
-  return { id: "", createdAtMs: 0n, subject: "", collection: "", query: "", resultIds: [], items: [], context: {} };
+  return {
+    id: "",
+    createdAtMs: 0n,
+    subject: "",
+    collection: "",
+    query: "",
+    resultIds: [],
+    items: [],
+    context: new Map(),
+  };
 }
 
 export const Feedback: MessageFns<Feedback> = {
@@ -761,7 +605,7 @@ export const Feedback: MessageFns<Feedback> = {
     for (const v of message.items) {
       FeedbackItem.encode(v!, writer.uint32(58).fork()).join();
     }
-    globalThis.Object.entries(message.context).forEach(([key, value]: [string, string]) => {
+    message.context.forEach((value, key) => {
       Feedback_ContextEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
     return writer;
@@ -843,7 +687,7 @@ export const Feedback: MessageFns<Feedback> = {
 
             const entry8 = Feedback_ContextEntry.decode(reader, reader.uint32());
             if (entry8.value !== undefined) {
-              message.context[entry8.key] = entry8.value;
+              message.context.set(entry8.key, entry8.value);
             }
             continue;
           }
@@ -857,75 +701,6 @@ export const Feedback: MessageFns<Feedback> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Feedback {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      createdAtMs: isSet(object.createdAtMs)
-        ? BigInt(object.createdAtMs)
-        : isSet(object.created_at_ms)
-        ? BigInt(object.created_at_ms)
-        : 0n,
-      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      query: isSet(object.query) ? globalThis.String(object.query) : "",
-      resultIds: globalThis.Array.isArray(object?.resultIds)
-        ? object.resultIds.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.result_ids)
-        ? object.result_ids.map((e: any) => globalThis.String(e))
-        : [],
-      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => FeedbackItem.fromJSON(e)) : [],
-      context: isObject(object.context)
-        ? (globalThis.Object.entries(object.context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: Feedback): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.createdAtMs !== 0n) {
-      obj.createdAtMs = message.createdAtMs.toString();
-    }
-    if (message.subject !== "") {
-      obj.subject = message.subject;
-    }
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.query !== "") {
-      obj.query = message.query;
-    }
-    if (message.resultIds?.length) {
-      obj.resultIds = message.resultIds;
-    }
-    if (message.items?.length) {
-      obj.items = message.items.map((e) => FeedbackItem.toJSON(e));
-    }
-    if (message.context) {
-      const entries = globalThis.Object.entries(message.context) as [string, string][];
-      if (entries.length > 0) {
-        obj.context = {};
-        entries.forEach(([k, v]) => {
-          obj.context[k] = v;
-        });
-      }
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Feedback>, I>>(base?: I): Feedback {
@@ -942,15 +717,15 @@ export const Feedback: MessageFns<Feedback> = {
     message.query = object.query ?? "";
     message.resultIds = object.resultIds?.map((e) => e) || [];
     message.items = object.items?.map((e) => FeedbackItem.fromPartial(e)) || [];
-    message.context = (globalThis.Object.entries(object.context ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+    message.context = (() => {
+      const m = new Map();
+      (object.context as Map<string, string> ?? new Map()).forEach((value, key) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          m.set(key, globalThis.String(value));
         }
-        return acc;
-      },
-      {},
-    );
+      });
+      return m;
+    })();
     return message;
   },
 };
@@ -1009,24 +784,6 @@ export const Feedback_ContextEntry: MessageFns<Feedback_ContextEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Feedback_ContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Feedback_ContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Feedback_ContextEntry>, I>>(base?: I): Feedback_ContextEntry {
@@ -1128,19 +885,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

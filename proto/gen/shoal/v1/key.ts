@@ -155,46 +155,6 @@ export const CreateKeyRequest: MessageFns<CreateKeyRequest> = {
     }
   },
 
-  fromJSON(object: any): CreateKeyRequest {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      actions: globalThis.Array.isArray(object?.actions) ? object.actions.map((e: any) => globalThis.String(e)) : [],
-      allCollections: isSet(object.allCollections)
-        ? globalThis.Boolean(object.allCollections)
-        : isSet(object.all_collections)
-        ? globalThis.Boolean(object.all_collections)
-        : false,
-      collections: globalThis.Array.isArray(object?.collections)
-        ? object.collections.map((e: any) => globalThis.String(e))
-        : [],
-      expiresAtMs: isSet(object.expiresAtMs)
-        ? BigInt(object.expiresAtMs)
-        : isSet(object.expires_at_ms)
-        ? BigInt(object.expires_at_ms)
-        : undefined,
-    };
-  },
-
-  toJSON(message: CreateKeyRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.actions?.length) {
-      obj.actions = message.actions;
-    }
-    if (message.allCollections !== false) {
-      obj.allCollections = message.allCollections;
-    }
-    if (message.collections?.length) {
-      obj.collections = message.collections;
-    }
-    if (message.expiresAtMs !== undefined) {
-      obj.expiresAtMs = message.expiresAtMs.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CreateKeyRequest>, I>>(base?: I): CreateKeyRequest {
     return CreateKeyRequest.fromPartial(base ?? ({} as any));
   },
@@ -267,24 +227,6 @@ export const CreateKeyResponse: MessageFns<CreateKeyResponse> = {
     }
   },
 
-  fromJSON(object: any): CreateKeyResponse {
-    return {
-      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
-      key: isSet(object.key) ? Key.fromJSON(object.key) : undefined,
-    };
-  },
-
-  toJSON(message: CreateKeyResponse): unknown {
-    const obj: any = {};
-    if (message.secret !== "") {
-      obj.secret = message.secret;
-    }
-    if (message.key !== undefined) {
-      obj.key = Key.toJSON(message.key);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CreateKeyResponse>, I>>(base?: I): CreateKeyResponse {
     return CreateKeyResponse.fromPartial(base ?? ({} as any));
   },
@@ -328,15 +270,6 @@ export const ListKeysRequest: MessageFns<ListKeysRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ListKeysRequest {
-    return {};
-  },
-
-  toJSON(_: ListKeysRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ListKeysRequest>, I>>(base?: I): ListKeysRequest {
@@ -391,18 +324,6 @@ export const ListKeysResponse: MessageFns<ListKeysResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ListKeysResponse {
-    return { keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => Key.fromJSON(e)) : [] };
-  },
-
-  toJSON(message: ListKeysResponse): unknown {
-    const obj: any = {};
-    if (message.keys?.length) {
-      obj.keys = message.keys.map((e) => Key.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ListKeysResponse>, I>>(base?: I): ListKeysResponse {
@@ -460,18 +381,6 @@ export const DeleteKeyRequest: MessageFns<DeleteKeyRequest> = {
     }
   },
 
-  fromJSON(object: any): DeleteKeyRequest {
-    return { prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : "" };
-  },
-
-  toJSON(message: DeleteKeyRequest): unknown {
-    const obj: any = {};
-    if (message.prefix !== "") {
-      obj.prefix = message.prefix;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DeleteKeyRequest>, I>>(base?: I): DeleteKeyRequest {
     return DeleteKeyRequest.fromPartial(base ?? ({} as any));
   },
@@ -514,15 +423,6 @@ export const DeleteKeyResponse: MessageFns<DeleteKeyResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): DeleteKeyResponse {
-    return {};
-  },
-
-  toJSON(_: DeleteKeyResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DeleteKeyResponse>, I>>(base?: I): DeleteKeyResponse {
@@ -659,58 +559,6 @@ export const Key: MessageFns<Key> = {
     }
   },
 
-  fromJSON(object: any): Key {
-    return {
-      prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      actions: globalThis.Array.isArray(object?.actions) ? object.actions.map((e: any) => globalThis.String(e)) : [],
-      allCollections: isSet(object.allCollections)
-        ? globalThis.Boolean(object.allCollections)
-        : isSet(object.all_collections)
-        ? globalThis.Boolean(object.all_collections)
-        : false,
-      collections: globalThis.Array.isArray(object?.collections)
-        ? object.collections.map((e: any) => globalThis.String(e))
-        : [],
-      expiresAtMs: isSet(object.expiresAtMs)
-        ? BigInt(object.expiresAtMs)
-        : isSet(object.expires_at_ms)
-        ? BigInt(object.expires_at_ms)
-        : undefined,
-      createdAtMs: isSet(object.createdAtMs)
-        ? BigInt(object.createdAtMs)
-        : isSet(object.created_at_ms)
-        ? BigInt(object.created_at_ms)
-        : 0n,
-    };
-  },
-
-  toJSON(message: Key): unknown {
-    const obj: any = {};
-    if (message.prefix !== "") {
-      obj.prefix = message.prefix;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.actions?.length) {
-      obj.actions = message.actions;
-    }
-    if (message.allCollections !== false) {
-      obj.allCollections = message.allCollections;
-    }
-    if (message.collections?.length) {
-      obj.collections = message.collections;
-    }
-    if (message.expiresAtMs !== undefined) {
-      obj.expiresAtMs = message.expiresAtMs.toString();
-    }
-    if (message.createdAtMs !== 0n) {
-      obj.createdAtMs = message.createdAtMs.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Key>, I>>(base?: I): Key {
     return Key.fromPartial(base ?? ({} as any));
   },
@@ -835,15 +683,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

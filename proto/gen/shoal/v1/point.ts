@@ -18,7 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Struct } from "../../google/protobuf/struct.ts";
+import { Struct } from "../../../struct.ts";
 import { Consistency, ConsistencyToken } from "./consistency.ts";
 
 /**
@@ -289,34 +289,6 @@ export const WriteCondition: MessageFns<WriteCondition> = {
     }
   },
 
-  fromJSON(object: any): WriteCondition {
-    return {
-      kind: isSet(object.absent)
-        ? { $case: "absent", absent: globalThis.Boolean(object.absent) }
-        : isSet(object.present)
-        ? { $case: "present", present: globalThis.Boolean(object.present) }
-        : isSet(object.version)
-        ? { $case: "version", version: BigInt(object.version) }
-        : isSet(object.matches)
-        ? { $case: "matches", matches: object.matches }
-        : undefined,
-    };
-  },
-
-  toJSON(message: WriteCondition): unknown {
-    const obj: any = {};
-    if (message.kind?.$case === "absent") {
-      obj.absent = message.kind.absent;
-    } else if (message.kind?.$case === "present") {
-      obj.present = message.kind.present;
-    } else if (message.kind?.$case === "version") {
-      obj.version = message.kind.version.toString();
-    } else if (message.kind?.$case === "matches") {
-      obj.matches = message.kind.matches;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<WriteCondition>, I>>(base?: I): WriteCondition {
     return WriteCondition.fromPartial(base ?? ({} as any));
   },
@@ -473,44 +445,6 @@ export const PointUpsert: MessageFns<PointUpsert> = {
     }
   },
 
-  fromJSON(object: any): PointUpsert {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      vector: globalThis.Array.isArray(object?.vector) ? object.vector.map((e: any) => globalThis.Number(e)) : [],
-      packedVector: isSet(object.packedVector)
-        ? bytesFromBase64(object.packedVector)
-        : isSet(object.packed_vector)
-        ? bytesFromBase64(object.packed_vector)
-        : new Uint8Array(0),
-      payload: isObject(object.payload) ? object.payload : undefined,
-      text: isSet(object.text) ? globalThis.String(object.text) : undefined,
-      condition: isSet(object.condition) ? WriteCondition.fromJSON(object.condition) : undefined,
-    };
-  },
-
-  toJSON(message: PointUpsert): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.vector?.length) {
-      obj.vector = message.vector.map((e) => floatToJson(e));
-    }
-    if (message.packedVector.length !== 0) {
-      obj.packedVector = base64FromBytes(message.packedVector);
-    }
-    if (message.payload !== undefined) {
-      obj.payload = message.payload;
-    }
-    if (message.text !== undefined) {
-      obj.text = message.text;
-    }
-    if (message.condition !== undefined) {
-      obj.condition = WriteCondition.toJSON(message.condition);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<PointUpsert>, I>>(base?: I): PointUpsert {
     return PointUpsert.fromPartial(base ?? ({} as any));
   },
@@ -582,24 +516,6 @@ export const PointDelete: MessageFns<PointDelete> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): PointDelete {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      condition: isSet(object.condition) ? WriteCondition.fromJSON(object.condition) : undefined,
-    };
-  },
-
-  toJSON(message: PointDelete): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.condition !== undefined) {
-      obj.condition = WriteCondition.toJSON(message.condition);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<PointDelete>, I>>(base?: I): PointDelete {
@@ -704,36 +620,6 @@ export const PayloadChange: MessageFns<PayloadChange> = {
     }
   },
 
-  fromJSON(object: any): PayloadChange {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      set: isObject(object.set) ? object.set : undefined,
-      remove: globalThis.Array.isArray(object?.remove) ? object.remove.map((e: any) => globalThis.String(e)) : [],
-      replace: isSet(object.replace) ? globalThis.Boolean(object.replace) : false,
-      condition: isSet(object.condition) ? WriteCondition.fromJSON(object.condition) : undefined,
-    };
-  },
-
-  toJSON(message: PayloadChange): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.set !== undefined) {
-      obj.set = message.set;
-    }
-    if (message.remove?.length) {
-      obj.remove = message.remove;
-    }
-    if (message.replace !== false) {
-      obj.replace = message.replace;
-    }
-    if (message.condition !== undefined) {
-      obj.condition = WriteCondition.toJSON(message.condition);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<PayloadChange>, I>>(base?: I): PayloadChange {
     return PayloadChange.fromPartial(base ?? ({} as any));
   },
@@ -818,28 +704,6 @@ export const ItemResult: MessageFns<ItemResult> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ItemResult {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
-      version: isSet(object.version) ? BigInt(object.version) : 0n,
-    };
-  },
-
-  toJSON(message: ItemResult): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.outcome !== "") {
-      obj.outcome = message.outcome;
-    }
-    if (message.version !== 0n) {
-      obj.version = message.version.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ItemResult>, I>>(base?: I): ItemResult {
@@ -971,44 +835,6 @@ export const Point: MessageFns<Point> = {
     }
   },
 
-  fromJSON(object: any): Point {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      vector: globalThis.Array.isArray(object?.vector) ? object.vector.map((e: any) => globalThis.Number(e)) : [],
-      packedVector: isSet(object.packedVector)
-        ? bytesFromBase64(object.packedVector)
-        : isSet(object.packed_vector)
-        ? bytesFromBase64(object.packed_vector)
-        : new Uint8Array(0),
-      payload: isObject(object.payload) ? object.payload : undefined,
-      text: isSet(object.text) ? globalThis.String(object.text) : undefined,
-      version: isSet(object.version) ? BigInt(object.version) : 0n,
-    };
-  },
-
-  toJSON(message: Point): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.vector?.length) {
-      obj.vector = message.vector.map((e) => floatToJson(e));
-    }
-    if (message.packedVector.length !== 0) {
-      obj.packedVector = base64FromBytes(message.packedVector);
-    }
-    if (message.payload !== undefined) {
-      obj.payload = message.payload;
-    }
-    if (message.text !== undefined) {
-      obj.text = message.text;
-    }
-    if (message.version !== 0n) {
-      obj.version = message.version.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Point>, I>>(base?: I): Point {
     return Point.fromPartial(base ?? ({} as any));
   },
@@ -1105,40 +931,6 @@ export const UpsertPointsRequest: MessageFns<UpsertPointsRequest> = {
     }
   },
 
-  fromJSON(object: any): UpsertPointsRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      points: globalThis.Array.isArray(object?.points) ? object.points.map((e: any) => PointUpsert.fromJSON(e)) : [],
-      clientId: isSet(object.clientId)
-        ? globalThis.String(object.clientId)
-        : isSet(object.client_id)
-        ? globalThis.String(object.client_id)
-        : "",
-      requestNumber: isSet(object.requestNumber)
-        ? BigInt(object.requestNumber)
-        : isSet(object.request_number)
-        ? BigInt(object.request_number)
-        : 0n,
-    };
-  },
-
-  toJSON(message: UpsertPointsRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.points?.length) {
-      obj.points = message.points.map((e) => PointUpsert.toJSON(e));
-    }
-    if (message.clientId !== "") {
-      obj.clientId = message.clientId;
-    }
-    if (message.requestNumber !== 0n) {
-      obj.requestNumber = message.requestNumber.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<UpsertPointsRequest>, I>>(base?: I): UpsertPointsRequest {
     return UpsertPointsRequest.fromPartial(base ?? ({} as any));
   },
@@ -1208,26 +1000,6 @@ export const UpsertPointsResponse: MessageFns<UpsertPointsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): UpsertPointsResponse {
-    return {
-      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => ItemResult.fromJSON(e)) : [],
-      tokens: globalThis.Array.isArray(object?.tokens)
-        ? object.tokens.map((e: any) => ConsistencyToken.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: UpsertPointsResponse): unknown {
-    const obj: any = {};
-    if (message.items?.length) {
-      obj.items = message.items.map((e) => ItemResult.toJSON(e));
-    }
-    if (message.tokens?.length) {
-      obj.tokens = message.tokens.map((e) => ConsistencyToken.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UpsertPointsResponse>, I>>(base?: I): UpsertPointsResponse {
@@ -1322,40 +1094,6 @@ export const DeletePointsRequest: MessageFns<DeletePointsRequest> = {
     }
   },
 
-  fromJSON(object: any): DeletePointsRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      points: globalThis.Array.isArray(object?.points) ? object.points.map((e: any) => PointDelete.fromJSON(e)) : [],
-      clientId: isSet(object.clientId)
-        ? globalThis.String(object.clientId)
-        : isSet(object.client_id)
-        ? globalThis.String(object.client_id)
-        : "",
-      requestNumber: isSet(object.requestNumber)
-        ? BigInt(object.requestNumber)
-        : isSet(object.request_number)
-        ? BigInt(object.request_number)
-        : 0n,
-    };
-  },
-
-  toJSON(message: DeletePointsRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.points?.length) {
-      obj.points = message.points.map((e) => PointDelete.toJSON(e));
-    }
-    if (message.clientId !== "") {
-      obj.clientId = message.clientId;
-    }
-    if (message.requestNumber !== 0n) {
-      obj.requestNumber = message.requestNumber.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DeletePointsRequest>, I>>(base?: I): DeletePointsRequest {
     return DeletePointsRequest.fromPartial(base ?? ({} as any));
   },
@@ -1425,26 +1163,6 @@ export const DeletePointsResponse: MessageFns<DeletePointsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): DeletePointsResponse {
-    return {
-      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => ItemResult.fromJSON(e)) : [],
-      tokens: globalThis.Array.isArray(object?.tokens)
-        ? object.tokens.map((e: any) => ConsistencyToken.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: DeletePointsResponse): unknown {
-    const obj: any = {};
-    if (message.items?.length) {
-      obj.items = message.items.map((e) => ItemResult.toJSON(e));
-    }
-    if (message.tokens?.length) {
-      obj.tokens = message.tokens.map((e) => ConsistencyToken.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DeletePointsResponse>, I>>(base?: I): DeletePointsResponse {
@@ -1539,40 +1257,6 @@ export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest
     }
   },
 
-  fromJSON(object: any): DeletePointsByFilterRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      filter: isObject(object.filter) ? object.filter : undefined,
-      clientId: isSet(object.clientId)
-        ? globalThis.String(object.clientId)
-        : isSet(object.client_id)
-        ? globalThis.String(object.client_id)
-        : "",
-      requestNumber: isSet(object.requestNumber)
-        ? BigInt(object.requestNumber)
-        : isSet(object.request_number)
-        ? BigInt(object.request_number)
-        : 0n,
-    };
-  },
-
-  toJSON(message: DeletePointsByFilterRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.filter !== undefined) {
-      obj.filter = message.filter;
-    }
-    if (message.clientId !== "") {
-      obj.clientId = message.clientId;
-    }
-    if (message.requestNumber !== 0n) {
-      obj.requestNumber = message.requestNumber.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DeletePointsByFilterRequest>, I>>(base?: I): DeletePointsByFilterRequest {
     return DeletePointsByFilterRequest.fromPartial(base ?? ({} as any));
   },
@@ -1645,30 +1329,6 @@ export const DeletePointsByFilterResponse: MessageFns<DeletePointsByFilterRespon
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): DeletePointsByFilterResponse {
-    return {
-      deletedCount: isSet(object.deletedCount)
-        ? BigInt(object.deletedCount)
-        : isSet(object.deleted_count)
-        ? BigInt(object.deleted_count)
-        : 0n,
-      tokens: globalThis.Array.isArray(object?.tokens)
-        ? object.tokens.map((e: any) => ConsistencyToken.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: DeletePointsByFilterResponse): unknown {
-    const obj: any = {};
-    if (message.deletedCount !== 0n) {
-      obj.deletedCount = message.deletedCount.toString();
-    }
-    if (message.tokens?.length) {
-      obj.tokens = message.tokens.map((e) => ConsistencyToken.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DeletePointsByFilterResponse>, I>>(base?: I): DeletePointsByFilterResponse {
@@ -1765,42 +1425,6 @@ export const ChangePayloadRequest: MessageFns<ChangePayloadRequest> = {
     }
   },
 
-  fromJSON(object: any): ChangePayloadRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      changes: globalThis.Array.isArray(object?.changes)
-        ? object.changes.map((e: any) => PayloadChange.fromJSON(e))
-        : [],
-      clientId: isSet(object.clientId)
-        ? globalThis.String(object.clientId)
-        : isSet(object.client_id)
-        ? globalThis.String(object.client_id)
-        : "",
-      requestNumber: isSet(object.requestNumber)
-        ? BigInt(object.requestNumber)
-        : isSet(object.request_number)
-        ? BigInt(object.request_number)
-        : 0n,
-    };
-  },
-
-  toJSON(message: ChangePayloadRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.changes?.length) {
-      obj.changes = message.changes.map((e) => PayloadChange.toJSON(e));
-    }
-    if (message.clientId !== "") {
-      obj.clientId = message.clientId;
-    }
-    if (message.requestNumber !== 0n) {
-      obj.requestNumber = message.requestNumber.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ChangePayloadRequest>, I>>(base?: I): ChangePayloadRequest {
     return ChangePayloadRequest.fromPartial(base ?? ({} as any));
   },
@@ -1870,26 +1494,6 @@ export const ChangePayloadResponse: MessageFns<ChangePayloadResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ChangePayloadResponse {
-    return {
-      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => ItemResult.fromJSON(e)) : [],
-      tokens: globalThis.Array.isArray(object?.tokens)
-        ? object.tokens.map((e: any) => ConsistencyToken.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ChangePayloadResponse): unknown {
-    const obj: any = {};
-    if (message.items?.length) {
-      obj.items = message.items.map((e) => ItemResult.toJSON(e));
-    }
-    if (message.tokens?.length) {
-      obj.tokens = message.tokens.map((e) => ConsistencyToken.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ChangePayloadResponse>, I>>(base?: I): ChangePayloadResponse {
@@ -2010,52 +1614,6 @@ export const GetPointsRequest: MessageFns<GetPointsRequest> = {
     }
   },
 
-  fromJSON(object: any): GetPointsRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => globalThis.String(e)) : [],
-      includeVector: isSet(object.includeVector)
-        ? globalThis.Boolean(object.includeVector)
-        : isSet(object.include_vector)
-        ? globalThis.Boolean(object.include_vector)
-        : undefined,
-      includePayload: isSet(object.includePayload)
-        ? globalThis.Boolean(object.includePayload)
-        : isSet(object.include_payload)
-        ? globalThis.Boolean(object.include_payload)
-        : undefined,
-      packVectors: isSet(object.packVectors)
-        ? globalThis.Boolean(object.packVectors)
-        : isSet(object.pack_vectors)
-        ? globalThis.Boolean(object.pack_vectors)
-        : false,
-      consistency: isSet(object.consistency) ? Consistency.fromJSON(object.consistency) : undefined,
-    };
-  },
-
-  toJSON(message: GetPointsRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.ids?.length) {
-      obj.ids = message.ids;
-    }
-    if (message.includeVector !== undefined) {
-      obj.includeVector = message.includeVector;
-    }
-    if (message.includePayload !== undefined) {
-      obj.includePayload = message.includePayload;
-    }
-    if (message.packVectors !== false) {
-      obj.packVectors = message.packVectors;
-    }
-    if (message.consistency !== undefined) {
-      obj.consistency = Consistency.toJSON(message.consistency);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<GetPointsRequest>, I>>(base?: I): GetPointsRequest {
     return GetPointsRequest.fromPartial(base ?? ({} as any));
   },
@@ -2127,28 +1685,6 @@ export const GetPointsResponse: MessageFns<GetPointsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetPointsResponse {
-    return {
-      points: globalThis.Array.isArray(object?.points) ? object.points.map((e: any) => Point.fromJSON(e)) : [],
-      missingIds: globalThis.Array.isArray(object?.missingIds)
-        ? object.missingIds.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.missing_ids)
-        ? object.missing_ids.map((e: any) => globalThis.String(e))
-        : [],
-    };
-  },
-
-  toJSON(message: GetPointsResponse): unknown {
-    const obj: any = {};
-    if (message.points?.length) {
-      obj.points = message.points.map((e) => Point.toJSON(e));
-    }
-    if (message.missingIds?.length) {
-      obj.missingIds = message.missingIds;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<GetPointsResponse>, I>>(base?: I): GetPointsResponse {
@@ -2293,60 +1829,6 @@ export const ScrollPointsRequest: MessageFns<ScrollPointsRequest> = {
     }
   },
 
-  fromJSON(object: any): ScrollPointsRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      filter: isObject(object.filter) ? object.filter : undefined,
-      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
-      limit: isSet(object.limit) ? globalThis.Number(object.limit) : undefined,
-      includeVector: isSet(object.includeVector)
-        ? globalThis.Boolean(object.includeVector)
-        : isSet(object.include_vector)
-        ? globalThis.Boolean(object.include_vector)
-        : undefined,
-      includePayload: isSet(object.includePayload)
-        ? globalThis.Boolean(object.includePayload)
-        : isSet(object.include_payload)
-        ? globalThis.Boolean(object.include_payload)
-        : undefined,
-      packVectors: isSet(object.packVectors)
-        ? globalThis.Boolean(object.packVectors)
-        : isSet(object.pack_vectors)
-        ? globalThis.Boolean(object.pack_vectors)
-        : false,
-      consistency: isSet(object.consistency) ? Consistency.fromJSON(object.consistency) : undefined,
-    };
-  },
-
-  toJSON(message: ScrollPointsRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.filter !== undefined) {
-      obj.filter = message.filter;
-    }
-    if (message.cursor !== "") {
-      obj.cursor = message.cursor;
-    }
-    if (message.limit !== undefined) {
-      obj.limit = Math.round(message.limit);
-    }
-    if (message.includeVector !== undefined) {
-      obj.includeVector = message.includeVector;
-    }
-    if (message.includePayload !== undefined) {
-      obj.includePayload = message.includePayload;
-    }
-    if (message.packVectors !== false) {
-      obj.packVectors = message.packVectors;
-    }
-    if (message.consistency !== undefined) {
-      obj.consistency = Consistency.toJSON(message.consistency);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ScrollPointsRequest>, I>>(base?: I): ScrollPointsRequest {
     return ScrollPointsRequest.fromPartial(base ?? ({} as any));
   },
@@ -2420,28 +1902,6 @@ export const ScrollPointsResponse: MessageFns<ScrollPointsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ScrollPointsResponse {
-    return {
-      points: globalThis.Array.isArray(object?.points) ? object.points.map((e: any) => Point.fromJSON(e)) : [],
-      nextCursor: isSet(object.nextCursor)
-        ? globalThis.String(object.nextCursor)
-        : isSet(object.next_cursor)
-        ? globalThis.String(object.next_cursor)
-        : undefined,
-    };
-  },
-
-  toJSON(message: ScrollPointsResponse): unknown {
-    const obj: any = {};
-    if (message.points?.length) {
-      obj.points = message.points.map((e) => Point.toJSON(e));
-    }
-    if (message.nextCursor !== undefined) {
-      obj.nextCursor = message.nextCursor;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ScrollPointsResponse>, I>>(base?: I): ScrollPointsResponse {
@@ -2522,28 +1982,6 @@ export const CountPointsRequest: MessageFns<CountPointsRequest> = {
     }
   },
 
-  fromJSON(object: any): CountPointsRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      filter: isObject(object.filter) ? object.filter : undefined,
-      consistency: isSet(object.consistency) ? Consistency.fromJSON(object.consistency) : undefined,
-    };
-  },
-
-  toJSON(message: CountPointsRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.filter !== undefined) {
-      obj.filter = message.filter;
-    }
-    if (message.consistency !== undefined) {
-      obj.consistency = Consistency.toJSON(message.consistency);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CountPointsRequest>, I>>(base?: I): CountPointsRequest {
     return CountPointsRequest.fromPartial(base ?? ({} as any));
   },
@@ -2604,18 +2042,6 @@ export const CountPointsResponse: MessageFns<CountPointsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CountPointsResponse {
-    return { count: isSet(object.count) ? BigInt(object.count) : 0n };
-  },
-
-  toJSON(message: CountPointsResponse): unknown {
-    const obj: any = {};
-    if (message.count !== 0n) {
-      obj.count = message.count.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CountPointsResponse>, I>>(base?: I): CountPointsResponse {
@@ -2831,35 +2257,6 @@ export const PointServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
-function floatToJson(value: number | null | undefined): number | string | null | undefined {
-  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -2873,19 +2270,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Struct } from "../../google/protobuf/struct.ts";
+import { Struct } from "../../../struct.ts";
 import { Consistency } from "./consistency.ts";
 
 /**
@@ -169,24 +169,6 @@ export const SearchRequest: MessageFns<SearchRequest> = {
     }
   },
 
-  fromJSON(object: any): SearchRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      query: isSet(object.query) ? SearchQuery.fromJSON(object.query) : undefined,
-    };
-  },
-
-  toJSON(message: SearchRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.query !== undefined) {
-      obj.query = SearchQuery.toJSON(message.query);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SearchRequest>, I>>(base?: I): SearchRequest {
     return SearchRequest.fromPartial(base ?? ({} as any));
   },
@@ -254,24 +236,6 @@ export const SearchBatchRequest: MessageFns<SearchBatchRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SearchBatchRequest {
-    return {
-      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
-      queries: globalThis.Array.isArray(object?.queries) ? object.queries.map((e: any) => SearchQuery.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: SearchBatchRequest): unknown {
-    const obj: any = {};
-    if (message.collection !== "") {
-      obj.collection = message.collection;
-    }
-    if (message.queries?.length) {
-      obj.queries = message.queries.map((e) => SearchQuery.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SearchBatchRequest>, I>>(base?: I): SearchBatchRequest {
@@ -490,100 +454,6 @@ export const SearchQuery: MessageFns<SearchQuery> = {
     }
   },
 
-  fromJSON(object: any): SearchQuery {
-    return {
-      vector: globalThis.Array.isArray(object?.vector) ? object.vector.map((e: any) => globalThis.Number(e)) : [],
-      packedVector: isSet(object.packedVector)
-        ? bytesFromBase64(object.packedVector)
-        : isSet(object.packed_vector)
-        ? bytesFromBase64(object.packed_vector)
-        : new Uint8Array(0),
-      topK: isSet(object.topK)
-        ? globalThis.Number(object.topK)
-        : isSet(object.top_k)
-        ? globalThis.Number(object.top_k)
-        : undefined,
-      filter: isObject(object.filter) ? object.filter : undefined,
-      ef: isSet(object.ef) ? globalThis.Number(object.ef) : undefined,
-      exact: isSet(object.exact) ? globalThis.Boolean(object.exact) : false,
-      scoreThreshold: isSet(object.scoreThreshold)
-        ? globalThis.Number(object.scoreThreshold)
-        : isSet(object.score_threshold)
-        ? globalThis.Number(object.score_threshold)
-        : undefined,
-      includeVector: isSet(object.includeVector)
-        ? globalThis.Boolean(object.includeVector)
-        : isSet(object.include_vector)
-        ? globalThis.Boolean(object.include_vector)
-        : undefined,
-      includePayload: isSet(object.includePayload)
-        ? globalThis.Boolean(object.includePayload)
-        : isSet(object.include_payload)
-        ? globalThis.Boolean(object.include_payload)
-        : undefined,
-      packVectors: isSet(object.packVectors)
-        ? globalThis.Boolean(object.packVectors)
-        : isSet(object.pack_vectors)
-        ? globalThis.Boolean(object.pack_vectors)
-        : false,
-      consistency: isSet(object.consistency) ? Consistency.fromJSON(object.consistency) : undefined,
-      partialAfterMs: isSet(object.partialAfterMs)
-        ? globalThis.Number(object.partialAfterMs)
-        : isSet(object.partial_after_ms)
-        ? globalThis.Number(object.partial_after_ms)
-        : undefined,
-      countVisited: isSet(object.countVisited)
-        ? globalThis.Boolean(object.countVisited)
-        : isSet(object.count_visited)
-        ? globalThis.Boolean(object.count_visited)
-        : false,
-    };
-  },
-
-  toJSON(message: SearchQuery): unknown {
-    const obj: any = {};
-    if (message.vector?.length) {
-      obj.vector = message.vector.map((e) => floatToJson(e));
-    }
-    if (message.packedVector.length !== 0) {
-      obj.packedVector = base64FromBytes(message.packedVector);
-    }
-    if (message.topK !== undefined) {
-      obj.topK = Math.round(message.topK);
-    }
-    if (message.filter !== undefined) {
-      obj.filter = message.filter;
-    }
-    if (message.ef !== undefined) {
-      obj.ef = Math.round(message.ef);
-    }
-    if (message.exact !== false) {
-      obj.exact = message.exact;
-    }
-    if (message.scoreThreshold !== undefined) {
-      obj.scoreThreshold = floatToJson(message.scoreThreshold);
-    }
-    if (message.includeVector !== undefined) {
-      obj.includeVector = message.includeVector;
-    }
-    if (message.includePayload !== undefined) {
-      obj.includePayload = message.includePayload;
-    }
-    if (message.packVectors !== false) {
-      obj.packVectors = message.packVectors;
-    }
-    if (message.consistency !== undefined) {
-      obj.consistency = Consistency.toJSON(message.consistency);
-    }
-    if (message.partialAfterMs !== undefined) {
-      obj.partialAfterMs = Math.round(message.partialAfterMs);
-    }
-    if (message.countVisited !== false) {
-      obj.countVisited = message.countVisited;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SearchQuery>, I>>(base?: I): SearchQuery {
     return SearchQuery.fromPartial(base ?? ({} as any));
   },
@@ -744,48 +614,6 @@ export const SearchHit: MessageFns<SearchHit> = {
     }
   },
 
-  fromJSON(object: any): SearchHit {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
-      version: isSet(object.version) ? BigInt(object.version) : 0n,
-      vector: globalThis.Array.isArray(object?.vector) ? object.vector.map((e: any) => globalThis.Number(e)) : [],
-      packedVector: isSet(object.packedVector)
-        ? bytesFromBase64(object.packedVector)
-        : isSet(object.packed_vector)
-        ? bytesFromBase64(object.packed_vector)
-        : new Uint8Array(0),
-      payload: isObject(object.payload) ? object.payload : undefined,
-      text: isSet(object.text) ? globalThis.String(object.text) : undefined,
-    };
-  },
-
-  toJSON(message: SearchHit): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.score !== 0) {
-      obj.score = floatToJson(message.score);
-    }
-    if (message.version !== 0n) {
-      obj.version = message.version.toString();
-    }
-    if (message.vector?.length) {
-      obj.vector = message.vector.map((e) => floatToJson(e));
-    }
-    if (message.packedVector.length !== 0) {
-      obj.packedVector = base64FromBytes(message.packedVector);
-    }
-    if (message.payload !== undefined) {
-      obj.payload = message.payload;
-    }
-    if (message.text !== undefined) {
-      obj.text = message.text;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SearchHit>, I>>(base?: I): SearchHit {
     return SearchHit.fromPartial(base ?? ({} as any));
   },
@@ -919,56 +747,6 @@ export const ShardWork: MessageFns<ShardWork> = {
     }
   },
 
-  fromJSON(object: any): ShardWork {
-    return {
-      shardUid: isSet(object.shardUid)
-        ? globalThis.String(object.shardUid)
-        : isSet(object.shard_uid)
-        ? globalThis.String(object.shard_uid)
-        : "",
-      index: isSet(object.index) ? globalThis.Number(object.index) : 0,
-      answered: isSet(object.answered) ? globalThis.Boolean(object.answered) : false,
-      plan: isSet(object.plan) ? globalThis.String(object.plan) : undefined,
-      visitedCount: isSet(object.visitedCount)
-        ? BigInt(object.visitedCount)
-        : isSet(object.visited_count)
-        ? BigInt(object.visited_count)
-        : undefined,
-      tookMs: isSet(object.tookMs)
-        ? globalThis.Number(object.tookMs)
-        : isSet(object.took_ms)
-        ? globalThis.Number(object.took_ms)
-        : 0,
-      seq: isSet(object.seq) ? BigInt(object.seq) : 0n,
-    };
-  },
-
-  toJSON(message: ShardWork): unknown {
-    const obj: any = {};
-    if (message.shardUid !== "") {
-      obj.shardUid = message.shardUid;
-    }
-    if (message.index !== 0) {
-      obj.index = Math.round(message.index);
-    }
-    if (message.answered !== false) {
-      obj.answered = message.answered;
-    }
-    if (message.plan !== undefined) {
-      obj.plan = message.plan;
-    }
-    if (message.visitedCount !== undefined) {
-      obj.visitedCount = message.visitedCount.toString();
-    }
-    if (message.tookMs !== 0) {
-      obj.tookMs = floatToJson(message.tookMs);
-    }
-    if (message.seq !== 0n) {
-      obj.seq = message.seq.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ShardWork>, I>>(base?: I): ShardWork {
     return ShardWork.fromPartial(base ?? ({} as any));
   },
@@ -1054,28 +832,6 @@ export const SearchResponse: MessageFns<SearchResponse> = {
     }
   },
 
-  fromJSON(object: any): SearchResponse {
-    return {
-      hits: globalThis.Array.isArray(object?.hits) ? object.hits.map((e: any) => SearchHit.fromJSON(e)) : [],
-      shards: globalThis.Array.isArray(object?.shards) ? object.shards.map((e: any) => ShardWork.fromJSON(e)) : [],
-      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
-    };
-  },
-
-  toJSON(message: SearchResponse): unknown {
-    const obj: any = {};
-    if (message.hits?.length) {
-      obj.hits = message.hits.map((e) => SearchHit.toJSON(e));
-    }
-    if (message.shards?.length) {
-      obj.shards = message.shards.map((e) => ShardWork.toJSON(e));
-    }
-    if (message.partial !== false) {
-      obj.partial = message.partial;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SearchResponse>, I>>(base?: I): SearchResponse {
     return SearchResponse.fromPartial(base ?? ({} as any));
   },
@@ -1131,22 +887,6 @@ export const SearchBatchResponse: MessageFns<SearchBatchResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SearchBatchResponse {
-    return {
-      answers: globalThis.Array.isArray(object?.answers)
-        ? object.answers.map((e: any) => SearchResponse.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: SearchBatchResponse): unknown {
-    const obj: any = {};
-    if (message.answers?.length) {
-      obj.answers = message.answers.map((e) => SearchResponse.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SearchBatchResponse>, I>>(base?: I): SearchBatchResponse {
@@ -1247,35 +987,6 @@ export const SearchServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
-function floatToJson(value: number | null | undefined): number | string | null | undefined {
-  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -1289,19 +1000,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }
