@@ -108,6 +108,7 @@ export const limits = {
   /** What aborted requests get at shutdown to send their answers. */
   shutdownAnswerMs: 1_000,
   certificateCheckIntervalMs: 60_000,
+  readinessCheckIntervalMs: 250,
   /** Nesting of a JSON body (MALFORMED_BODY): a payload at its own limit inside a batch fits. */
   jsonDepthMax: 40,
   connectionsMax: 10_000,
