@@ -18,6 +18,8 @@ export interface CheckpointHeader {
   readonly parameters: IndexParameters;
   /** Rows of the flat index, slots of a graph (removed ones too). */
   readonly rowCount: number;
+  /** Of a graph under `dot`: see hnswlib-graph.ts. */
+  readonly normBound?: number;
 }
 
 /** Writes the file and makes its bytes durable; its name is durable after `syncDirectory`. */

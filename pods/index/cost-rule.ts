@@ -40,6 +40,7 @@ function scanCost({ size, filterCount }: SearchFacts): number {
 }
 
 function graphCost({ size, filterCount, k, ef, m }: SearchFacts): number {
+  if (filterCount === 0 || size === 0) return 0;
   const selectivity = Math.min(1, filterCount / size);
   const nodes = Math.min(size, (nodesPerBreadth * Math.max(ef, k)) / selectivity);
   return nodes * nodeCost(m);

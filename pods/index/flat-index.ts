@@ -130,6 +130,14 @@ export class FlatIndex implements VectorIndex {
     return this.#rows.rowOf(label) >= 0;
   }
 
+  /** Copies the vector of a label that is present into `target` from `offset` on; normalised under cosine. */
+  readVector(label: number, target: Float32Array, offset: number): void {
+    const row = this.#rows.rowOf(label);
+    assert(row >= 0, `label ${label} is present`);
+    const start = this.#rows.offsetOf(row);
+    target.set(this.#rows.blockOf(row).subarray(start, start + this.#parameters.dimension), offset);
+  }
+
   labels(): Uint32Array {
     return this.#rows.labels();
   }

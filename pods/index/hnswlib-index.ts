@@ -38,7 +38,6 @@ export class HnswlibIndex implements VectorIndex {
   #memoryBytes = 0;
   /** Why no call is taken any more: closed, or the worker ended. */
   #end: ShoalError | undefined;
-  #closing: Promise<void> | undefined;
 
   private constructor(parameters: IndexParameters, load: HnswlibWorkerData['load']) {
     this.#dimension = parameters.dimension;
@@ -126,12 +125,12 @@ export class HnswlibIndex implements VectorIndex {
 
   close(): Promise<void> {
     this.#fail(new ShoalError('UNAVAILABLE', 'the index is closed'));
-    this.#closing ??= this.#worker.terminate();
-    return this.#closing;
+    this.#worker.post({ type: 'close' });
+    return this.#worker.ended;
   }
 
   #call<Type extends HnswlibResponse['type']>(
-    request: Exclude<HnswlibRequest, { type: 'cancel' }>,
+    request: Exclude<HnswlibRequest, { type: 'cancel' | 'close' }>,
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<Answer<Type>> {
     if (this.#end !== undefined) return Promise.reject(this.#end);

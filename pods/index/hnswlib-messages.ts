@@ -25,7 +25,9 @@ export type HnswlibRequest =
   | { readonly type: 'remove'; readonly id: number; readonly labels: Uint32Array }
   | SearchRequest
   | { readonly type: 'cancel'; readonly id: number }
-  | { readonly type: 'checkpoint'; readonly id: number; readonly directory: string };
+  | { readonly type: 'checkpoint'; readonly id: number; readonly directory: string }
+  /** End between two steps. The thread must not be terminated: an interrupted call of hnswlib-node aborts the process. */
+  | { readonly type: 'close' };
 
 export type HnswlibResponse =
   /** The index is open; the labels it has. */

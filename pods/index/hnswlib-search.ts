@@ -4,9 +4,10 @@ import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
 import { preparedQueries } from './distances.ts';
 import type { HnswlibGraph } from './hnswlib-graph.ts';
 import type { HnswlibResponse, SearchRequest } from './hnswlib-messages.ts';
+import { forEachLabel, hasLabel } from './label-set.ts';
 import type { RowScan, RowTable } from './row-table.ts';
 import { TopK } from './top-k.ts';
-import type { IndexHits, IndexParameters } from './vector-index.ts';
+import type { IndexHits, IndexParameters, LabelSet } from './vector-index.ts';
 
 /** Float operations of a scan in one step: about a millisecond. */
 const stepFloats = 1_000_000;
@@ -71,7 +72,7 @@ export class SearchJob {
       const onVisit = counted ? (): void => void this.#visitedCount++ : undefined;
       const labels = graph.search(this.#queries, this.#offset, k, ef, filter, graphVisitMax(facts), onVisit);
       if (!counted) this.#usedUncountedGraph = true;
-      if (labels !== undefined) return this.#finish(this.#withDistances(labels, rows));
+      if (labels !== undefined) return this.#finish(this.#ranked(labels, graph.unlifted, rows));
     }
     this.#scan = rows.scan(this.#queries, this.#offset, k, filter);
   }
@@ -83,11 +84,20 @@ export class SearchJob {
     this.#finish(scan.hits());
   }
 
-  /** Computed again from the rows: hnswlib's are float32 sums, and 1 − ⟨q, x⟩ where we want −⟨q, x⟩. */
-  #withDistances(labels: readonly number[], rows: RowTable): IndexHits {
-    if (labels.length === 0) return { labels: new Uint32Array(0), distances: new Float32Array(0) };
-    const heap = new TopK(labels.length);
-    for (const label of labels) heap.push(rows.distanceTo(rows.rowOf(label), this.#queries, this.#offset), label);
+  /**
+   * The graph's finds and the vectors it does not rank. Distances are computed again from the rows: hnswlib's are float32
+   * sums, and of lifted vectors under `dot`.
+   */
+  #ranked(found: readonly number[], unlifted: LabelSet, rows: RowTable): IndexHits {
+    const { k, filter } = this.#request;
+    const heap = new TopK(k);
+    const push = (label: number): void => {
+      heap.push(rows.distanceTo(rows.rowOf(label), this.#queries, this.#offset), label);
+    };
+    for (const label of found) if (!hasLabel(unlifted, label)) push(label);
+    forEachLabel(unlifted, (label) => {
+      if (filter === undefined || hasLabel(filter, label)) push(label);
+    });
     return heap.hits();
   }
 

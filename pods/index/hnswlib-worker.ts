@@ -24,7 +24,7 @@ import {
 } from './checkpoint-files.ts';
 import { normalize } from './distances.ts';
 import { GraphFileReader } from './hnswlib-binding.ts';
-import { GraphRebuild, HnswlibGraph } from './hnswlib-graph.ts';
+import { GraphRebuild, HnswlibGraph, nativeParameters } from './hnswlib-graph.ts';
 import type { HnswlibRequest, HnswlibResponse, HnswlibWorkerData } from './hnswlib-messages.ts';
 import { SearchJob } from './hnswlib-search.ts';
 import { noLabel } from './label-set.ts';
@@ -61,10 +61,11 @@ class HnswlibService {
   readonly #searches: SearchJob[] = [];
   readonly #changes: (AddJob | CheckpointJob)[] = [];
   #writing = false;
-  /** Removals that arrived while a checkpoint was written. */
+  /** Removals that arrived after a checkpoint was asked for: it does not have them. */
   readonly #heldRemovals: { id: number; labels: Uint32Array }[] = [];
   #searchMsSinceInsert = 0;
   #turnIsPlanned = false;
+  #isClosing = false;
 
   constructor(data: HnswlibWorkerData, graph: HnswlibGraph, rows: RowTable) {
     this.#parameters = data.parameters;
@@ -88,11 +89,14 @@ class HnswlibService {
         break;
       case 'remove':
         this.#cancelAdditions(request.labels);
-        if (this.#writing) this.#heldRemovals.push(request);
+        if (this.#writing || this.#changes.some((job) => job.type === 'checkpoint')) this.#heldRemovals.push(request);
         else this.#remove(request.id, request.labels);
         break;
       case 'checkpoint':
         this.#changes.push(request);
+        break;
+      case 'close':
+        this.#isClosing = true;
         break;
     }
     this.#planTurn();
@@ -119,6 +123,11 @@ class HnswlibService {
   /** True when there is more to do. */
   #turn(): boolean {
     const mayChange = !this.#writing;
+    if (this.#isClosing) {
+      // With its port closed, nothing keeps the thread.
+      if (mayChange) parentPort?.close();
+      return false;
+    }
     const insertsAreDue =
       this.#changes.length > 0 &&
       mayChange &&
@@ -236,7 +245,9 @@ class HnswlibService {
       postFailure(id, error);
     } finally {
       this.#writing = false;
-      for (const removal of this.#heldRemovals.splice(0)) this.#remove(removal.id, removal.labels);
+      if (!this.#changes.some((job) => job.type === 'checkpoint')) {
+        for (const removal of this.#heldRemovals.splice(0)) this.#remove(removal.id, removal.labels);
+      }
       this.#planTurn();
     }
   }
@@ -249,12 +260,12 @@ async function writeCheckpoint(
 ): Promise<CheckpointPart[]> {
   const rowCount = graph.slotCount;
   const parts = [
-    await writeHeader(directory, { format: 1, kind: 'hnswlib', parameters, rowCount }),
+    await writeHeader(directory, { format: 1, kind: 'hnswlib', parameters, rowCount, normBound: graph.normBound }),
     await writePart(directory, labelsName, [new Uint8Array(graph.labelsBySlot().buffer)]),
   ];
   if (rowCount > 0) {
     await graph.write(join(directory, graphName));
-    const reader = new GraphFileReader(parameters, () => undefined);
+    const reader = new GraphFileReader(nativeParameters(parameters), () => undefined);
     parts.push(await sealPart(directory, graphName, (chunk) => reader.push(chunk)));
     if (!reader.isWhole || reader.slotCount !== rowCount) {
       throw new ShoalError('UNAVAILABLE', 'the graph could not be written as a whole: is the disk full?');
@@ -269,17 +280,18 @@ async function open(data: HnswlibWorkerData): Promise<HnswlibService> {
   const rows = new RowTable(parameters.dimension, parameters.metric);
   if (load === undefined) return new HnswlibService(data, HnswlibGraph.create(parameters), rows);
   const { directory, parts } = load;
-  const { rowCount } = await readHeader(directory, parts, 'hnswlib', parameters);
+  const { rowCount, normBound = 0 } = await readHeader(directory, parts, 'hnswlib', parameters);
   const labels = new Uint32Array((await readWholePart(directory, parts, labelsName)).buffer);
   if (labels.length !== rowCount) throw corrupt(directory, labelsName, 'does not agree with the header');
   if (rowCount === 0) return new HnswlibService(data, HnswlibGraph.create(parameters), rows);
-  const reader = new GraphFileReader(parameters, (slot, vector) => {
+  const reader = new GraphFileReader(nativeParameters(parameters), (slot, vector) => {
     const label = labels[slot] ?? noLabel;
     if (label !== noLabel) rows.set(label, vector, 0);
   });
   await readPart(directory, parts, graphName, (chunk) => reader.push(chunk));
   if (!reader.isWhole || reader.slotCount !== rowCount) throw corrupt(directory, graphName, 'is malformed');
-  return new HnswlibService(data, HnswlibGraph.open(parameters, join(directory, graphName), labels), rows);
+  const graph = HnswlibGraph.open(parameters, join(directory, graphName), labels, normBound, rows);
+  return new HnswlibService(data, graph, rows);
 }
 
 function post(response: HnswlibResponse, transfer: readonly Transferable[] = []): void {

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -321,8 +321,9 @@ export function vectorIndexConformance(name: string, factory: VectorIndexFactory
         const changing = [model.add(index, range(1_500, 1_600)), model.remove(index, range(0, 50))];
         assert.equal((await searching).hits.length, 5);
         const loaded = await factory.load(parametersOf('euclidean'), target, await writing);
-        assert.deepEqual(sorted(loaded.labels()), labels);
+        const found = sorted(loaded.labels());
         await loaded.close();
+        assert.deepEqual(found, labels);
         await Promise.all(changing);
         assert.deepEqual(sorted(index.labels()), sorted(model.vectors.keys()));
       }));
@@ -345,9 +346,8 @@ export function vectorIndexConformance(name: string, factory: VectorIndexFactory
         ['a flipped bit at the end', (path, size) => flipBit(path, size - 1)],
       ];
       for (const part of parts) {
-        for (const [what, damage] of damages) {
+        const attempts = damages.map(async ([what, damage]) => {
           const target = await directory();
-          await mkdir(target, { recursive: true });
           for (const { name: file } of parts) await copyFile(join(good, file), join(target, file));
           await damage(join(target, part.name), part.sizeBytes);
           await assert.rejects(
@@ -355,7 +355,8 @@ export function vectorIndexConformance(name: string, factory: VectorIndexFactory
             { code: 'CORRUPTION' },
             `${part.name} ${what}`,
           );
-        }
+        });
+        await Promise.all(attempts);
         const without = parts.filter((other) => other !== part);
         await assert.rejects(factory.load(parametersOf('cosine'), good, without), { code: 'CORRUPTION' });
       }

@@ -9,7 +9,12 @@ import { Worker, type Transferable, type WorkerOptions } from 'node:worker_threa
 
 export interface WorkerThread<Request> {
   post(message: Request, transfer?: readonly Transferable[]): void;
-  /** Ends the thread, whatever it is doing; resolves when it is gone. `onEnd` is not called for it. */
+  /** Resolves when the thread is gone, however it ended. */
+  readonly ended: Promise<void>;
+  /**
+   * Ends the thread, whatever it is doing; resolves when it is gone. `onEnd` is not called for it. Not for a worker that
+   * runs a native module: an interrupted native call may abort the process. Such a worker is asked to end by a message.
+   */
   terminate(): Promise<void>;
 }
 
@@ -33,6 +38,7 @@ export function startWorker<Request, Response>(
   const file = new URL(`./${name}${extname(fileURLToPath(callerUrl))}`, callerUrl);
   const worker = new Worker(file, { ...options, name, workerData: data });
   let ended = false;
+  const gone = Promise.withResolvers<void>();
   const end = (reason: Error): void => {
     if (ended) return;
     ended = true;
@@ -43,8 +49,12 @@ export function startWorker<Request, Response>(
   });
   worker.on('messageerror', (error) => end(error));
   worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
-  worker.on('exit', (code) => end(new Error(`worker ${name} exited with code ${code}`)));
+  worker.on('exit', (code) => {
+    end(new Error(`worker ${name} exited with code ${code}`));
+    gone.resolve();
+  });
   return {
+    ended: gone.promise,
     post(message, transfer = []) {
       if (!ended) worker.postMessage(message, transfer);
     },
