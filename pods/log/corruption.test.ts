@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { crc32c } from '@node-rs/crc32';
 import { ShoalError } from '../kernel/errors.ts';
-import { marker, sectorBytes, segmentName, type RecordContent } from './format.ts';
+import { encodeSegmentHeader, marker, sectorBytes, segmentName, type RecordContent } from './format.ts';
 import { FrameBuilder } from './frame-builder.ts';
 import { contents, diskWith, entriesOf, filesOf, memoryDisk, openLog, type Files } from './log.fixture.ts';
 import { LogState } from './state.ts';
@@ -134,7 +134,6 @@ describe('damage to the files of a log', () => {
     },
     { what: 'the last frame of an older segment missing', damage: (log) => edited(log, older, (bytes) => bytes.subarray(0, lastFrame)), found: 'corrupt 2' },
     { what: 'segments under each other’s names', damage: (log) => new Map([[older, log.get(newest)!], [newest, log.get(older)!]]), found: 'corrupt 1' },
-    { what: 'a segment missing in the middle', damage: (log) => new Map([...log, [segmentName(4), log.get(newest)!]]), found: 'corrupt 2' },
     { what: 'an empty segment as the only one, not the first', damage: () => new Map([[newest, new Uint8Array(0)]]), found: 'corrupt 2' },
     { what: 'an empty first segment', damage: () => new Map([[older, new Uint8Array(0)]]), found: 'opened 0 0' },
   ];
@@ -177,6 +176,35 @@ describe('damage to the files of a log', () => {
     await assert.rejects(contents(log.replica(1)), { code: 'CORRUPTION', details: { file: `/data/log/${newest}`, offset: lastFrame } });
     await assert.rejects(log.verify(), { code: 'CORRUPTION', details: { file: `/data/log/${newest}`, offset: lastFrame } });
     assert.deepEqual(await contents(log.replica(2)), ['1.1 x']);
+  });
+});
+
+describe('segments that do not follow each other', () => {
+  test('a segment missing in the middle is named', async () => {
+    const disk = memoryDisk();
+    const log = await openLog(disk, { bounds: { segmentBytes: 3 * sectorBytes } });
+    for (let seq = 1; seq <= 3; seq++) await log.replica(1).append(entriesOf(1, seq, 'a'));
+    await log.close();
+    await disk.remove(`/data/log/${newest}`);
+    await assert.rejects(openLog(disk), { code: 'CORRUPTION', message: /0002\.log, offset 0: the segment is missing, but segment 3 exists/ });
+  });
+
+  test('a base that disagrees with the segments before it is corrupt', async () => {
+    const cases: { base: RecordContent[]; because: RegExp }[] = [
+      { base: [], because: /the base names 0 replicas instead of 1/ },
+      { base: [marker('base', 2, 1, 1)], because: /the base names replica 2, which no earlier segment has/ },
+      { base: [marker('base', 1, 1, 1)], because: /the base has replica 1 at seq 1, term 1; the segments before it end at seq 2, term 1/ },
+    ];
+    for (const { base, because } of cases) {
+      const disk = memoryDisk();
+      const log = await openLog(disk);
+      await log.replica(1).append(entriesOf(1, 1, 'a', 'b'));
+      await log.close();
+      const { bytes } = await new FrameBuilder().build({ kind: 'base', segment: 2, frame: 3, records: base, chainCrc: () => 0 });
+      const handle = await disk.open(`/data/log/${newest}`, 'create');
+      await handle.write([encodeSegmentHeader({ segment: 2, firstFrame: 3 }), bytes], 0);
+      await assert.rejects(openLog(disk), (error) => error instanceof ShoalError && error.code === 'CORRUPTION' && because.test(error.message));
+    }
   });
 });
 

@@ -13,6 +13,8 @@ export class Trimmer {
   readonly #released = new Map<LocalReplica, number>();
   #running: Promise<void> = Promise.resolve();
   #holds = 0;
+  /** A file is gone, but its name may come back after a power loss. */
+  #removalInDoubt = false;
 
   constructor(store: SegmentStore, state: LogState) {
     this.#store = store;
@@ -71,11 +73,20 @@ export class Trimmer {
 
   async #trimNow(): Promise<void> {
     const { segments } = this.#store;
+    await this.#finishRemoval();
     while (this.#holds === 0 && segments.length > 1 && this.oldestNeeded() === undefined) {
       const { segment } = segments[0]!;
-      await this.#store.remove(segment);
+      await this.#store.fileSystem.remove(this.#store.path(segment));
       this.#state.dropThrough(segment);
       segments.shift();
+      this.#removalInDoubt = true;
+      await this.#finishRemoval();
     }
+  }
+
+  async #finishRemoval(): Promise<void> {
+    if (!this.#removalInDoubt) return;
+    await this.#store.syncDirectory();
+    this.#removalInDoubt = false;
   }
 }
