@@ -11,6 +11,8 @@ export interface Deadline {
   readonly signal: AbortSignal;
   /** In the clock's monotonic milliseconds. */
   readonly atMs: number;
+  /** The deadline passed, as somebody else's timer saw first. */
+  expire(): void;
   /** The client went away. */
   cancel(): void;
   /** The process ends and the grace is over. */
@@ -36,6 +38,7 @@ export function startDeadline(clock: Clock, timeoutMs: number): Deadline {
   return {
     signal: controller.signal,
     atMs: clock.monotonicMs() + timeoutMs,
+    expire,
     cancel: () => end('CANCELLED', 'the client went away'),
     shutDown: () => end('SHUTTING_DOWN', 'the server is shutting down'),
     settle() {

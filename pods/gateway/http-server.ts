@@ -1,0 +1,153 @@
+/** The HTTP server: bounds, error answers, and the places that belong to no dialect (health, metrics, documentation). */
+
+import { readFileSync, statSync } from 'node:fs';
+import type { Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Dialect } from '../dialects/dialect.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { Random } from '../kernel/random.ts';
+import { dialectFinder, errorReply, fromFramework, fromParser } from './http-errors.ts';
+import { mountRoutes, send } from './http-routes.ts';
+import type { RouteDependencies } from './http-routes.ts';
+import { openApiDocument } from './openapi.ts';
+import { mountServerRoutes } from './server-routes.ts';
+import type { ServerRoutesOptions } from './server-routes.ts';
+
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface HttpServerOptions extends RouteDependencies, ServerRoutesOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsFiles | undefined;
+  readonly dialects: readonly Dialect[];
+  /** Answers for paths under no mount. */
+  readonly fallbackDialect: Dialect;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface HttpServer {
+  readonly address: { readonly host: string; readonly port: number };
+  /** No new connections; those that are idle end, the others after their present answer. */
+  stopAccepting(): void;
+  /** Ends every connection. */
+  close(): Promise<void>;
+}
+
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const finder = dialectFinder(options.dialects, options.fallbackDialect);
+  const parserOptions = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.bodyTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.headersTimeoutMs / 2,
+  };
+  const server = fastify({
+    ...(options.tls === undefined ? { http: parserOptions } : { https: { ...parserOptions, ...readTls(options.tls) } }),
+    logger: false,
+    requestTimeout: limits.bodyTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    bodyLimit: limits.httpBodyBytesMax,
+    routerOptions: { maxParamLength: limits.pathParameterBytesMax },
+    requestIdHeader: false,
+    genReqId: () => '',
+    return503OnClosing: false,
+    forceCloseConnections: true,
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
+    clientErrorHandler: (error, socket) => answerParserError(error, socket),
+  }) as unknown as FastifyInstance;
+  server.server.maxConnections = limits.connectionsMax;
+
+  const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const { exchange } = request;
+    const requestId = exchange?.requestId ?? options.random.uuid();
+    const known = exchange?.fail(fromFramework(error)) ?? fromFramework(error);
+    if (exchange === undefined && known.code === 'INTERNAL') options.logger.error({ requestId, error: String(known.cause) }, 'a request failed');
+    const dialect = request.dialect ?? finder(request.raw.url ?? '/');
+    // A body that nobody will read would otherwise be read to its end to keep the connection.
+    if (!request.raw.complete && hasBody(request)) void reply.header('connection', 'close');
+    void send(request, reply, errorReply(dialect, known, requestId));
+  };
+
+  const answerParserError = (error: Error & { code: string; rawPacket: unknown }, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) return void socket.destroy();
+    const path = /^[A-Z]+ (\S+) HTTP/.exec(Buffer.isBuffer(error.rawPacket) ? error.rawPacket.toString('latin1', 0, 2_048) : '')?.[1] ?? '/';
+    const reply = errorReply(finder(path), fromParser(error.code), options.random.uuid());
+    const body = JSON.stringify(reply.body);
+    const headers = { ...reply.headers, 'content-type': 'application/json; charset=utf-8', 'content-length': String(Buffer.byteLength(body)), connection: 'close' };
+    const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    socket.end(`HTTP/1.1 ${reply.status} Bad Request\r\n${head}\r\n${body}`);
+  };
+
+  server.decorateRequest('exchange', undefined);
+  server.decorateRequest('dialect', undefined);
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  server.setErrorHandler(answerError);
+  server.setNotFoundHandler({}, (request, reply) => answerError(new ShoalError('ROUTE_NOT_FOUND', 'no route has this path'), request, reply));
+
+  const document = openApiDocument(options.dialects, options.version);
+  mountServerRoutes(server, document, options);
+  mountRoutes(server, options.dialects, options);
+  await server.register(swagger, { mode: 'static', specification: { document: document as never } });
+  await server.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { tryItOutEnabled: true } });
+
+  await server.listen({ host: options.host, port: options.port });
+  const address = server.server.address() as { address: string; port: number };
+  const watch = options.tls === undefined ? undefined : watchCertificate(server.server as HttpsServer, options.tls, options.clock, options.logger);
+  return {
+    address: { host: address.address, port: address.port },
+    stopAccepting() {
+      server.server.close();
+      server.server.closeIdleConnections();
+    },
+    async close() {
+      watch?.cancel();
+      await server.close();
+    },
+  };
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
+function readTls({ certificate, key }: TlsFiles): { cert: Buffer; key: Buffer } {
+  return { cert: readFileSync(certificate), key: readFileSync(key) };
+}
+
+/** New connections use a renewed certificate without a restart. */
+function watchCertificate(server: HttpsServer, files: TlsFiles, clock: Clock, logger: Logger): Timer {
+  const stamp = (): string => [files.certificate, files.key].map((file) => statSync(file).mtimeMs).join();
+  let seen = stamp();
+  let timer: Timer;
+  const check = (): void => {
+    try {
+      const now = stamp();
+      if (now !== seen) {
+        server.setSecureContext(readTls(files));
+        seen = now;
+        logger.info({}, 'the TLS certificate was read anew');
+      }
+    } catch (error) {
+      // Half-way through a renewal the two files may not match; the next check tries again.
+      logger.warn({ error: (error as Error).message }, 'the TLS certificate could not be read anew');
+    }
+    timer = clock.after(limits.certificateCheckIntervalMs, check);
+  };
+  timer = clock.after(limits.certificateCheckIntervalMs, check);
+  return { cancel: () => timer.cancel() };
+}
