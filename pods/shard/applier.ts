@@ -3,7 +3,6 @@
  * same changes in memory. Used alike for new entries, for replay after a crash, and on backups.
  */
 
-import type { Payload } from '../domain/point.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
 import { limits } from '../kernel/limits.ts';
@@ -36,7 +35,7 @@ type MemoryChange =
   | { readonly kind: 'insert'; readonly id: string; readonly state: PointState; readonly vector: Float32Array }
   | { readonly kind: 'version'; readonly label: number; readonly version: number }
   | { readonly kind: 'remove'; readonly label: number }
-  | { readonly kind: 'payload'; readonly label: number; readonly before: Payload | undefined; readonly after: Payload | undefined };
+  | { readonly kind: 'payload'; readonly label: number; readonly payload: StoredPayload | undefined };
 
 const encoder = new TextEncoder();
 
@@ -74,7 +73,7 @@ async function readPriors(state: AppliedState, entries: readonly CommittedEntry[
     for (const operation of entry.operations) {
       if (operation.kind === 'put-record' || operation.kind === 'delete-record') continue;
       ids.add(operation.id);
-      if (operation.kind === 'set-payload' || state.payloads.active) idsWithPayload.add(operation.id);
+      if (operation.kind === 'set-payload') idsWithPayload.add(operation.id);
     }
   }
   const priors = new Map<string, Prior>();
@@ -138,7 +137,7 @@ class Plan {
     const payload: StoredPayload = { id, version, payload: operation.payload, text: operation.text };
     this.writes.push(...this.#state.points.put(id, state, payload, operation.vector));
     this.changes.push({ kind: 'insert', id, state, vector: operation.vector });
-    this.#indexPayload(state.label, undefined, payload);
+    this.#indexPayload(state.label, payload);
     this.#priors.set(id, { state, payload });
   }
 
@@ -149,7 +148,7 @@ class Plan {
     const payload = { id: operation.id, version: operation.version, payload: operation.payload, text: prior.payload?.text };
     this.writes.push(...this.#state.points.put(operation.id, state, payload));
     this.changes.push({ kind: 'version', label: state.label, version: state.version });
-    this.#indexPayload(state.label, prior.payload, payload);
+    this.#indexPayload(state.label, payload);
     this.#priors.set(operation.id, { state, payload });
   }
 
@@ -163,14 +162,12 @@ class Plan {
 
   #dropLabel(prior: Prior): void {
     this.writes.push(...this.#state.points.deleteLabel(prior.state.label));
-    this.#indexPayload(prior.state.label, prior.payload, undefined);
+    this.#indexPayload(prior.state.label, undefined);
     this.changes.push({ kind: 'remove', label: prior.state.label });
   }
 
-  #indexPayload(label: number, before: StoredPayload | undefined, after: StoredPayload | undefined): void {
-    const { payloads } = this.#state;
-    if (!payloads.active) return;
-    this.changes.push({ kind: 'payload', label, before: payloads.parse(before), after: payloads.parse(after) });
+  #indexPayload(label: number, payload: StoredPayload | undefined): void {
+    if (this.#state.payloads.active) this.changes.push({ kind: 'payload', label, payload });
   }
 
   #recordKey(key: string): Uint8Array {
@@ -196,7 +193,7 @@ function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): vo
         removed.push(change.label);
         break;
       case 'payload':
-        state.payloads.update(change.label, change.before, change.after);
+        state.payloads.update(change.label, change.payload);
         break;
     }
   }

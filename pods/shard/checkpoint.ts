@@ -16,7 +16,6 @@ import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
-import type { PayloadIndexSpec } from '../domain/filter.ts';
 import type { CheckpointPart, IndexParameters } from '../index/vector-index.ts';
 import type { LabelVersions } from './label-table.ts';
 
@@ -24,18 +23,23 @@ export interface CheckpointManifest {
   readonly format: 1;
   readonly seq: number;
   readonly labels: CheckpointPart;
-  readonly payload: { readonly specs: readonly PayloadIndexSpec[]; readonly part: CheckpointPart } | null;
+  /** The payload indexes; null when there were none. */
+  readonly payload: CheckpointPart | null;
   readonly graph: { readonly parameters: IndexParameters; readonly parts: readonly CheckpointPart[] } | null;
 }
 
 export interface CheckpointContent {
   readonly seq: number;
   readonly versions: LabelVersions;
-  readonly payload: { readonly specs: readonly PayloadIndexSpec[]; readonly chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> } | undefined;
+  /** Writes the payload indexes chunk by chunk; undefined when there are none. */
+  readonly writePayload: WriteChunks | undefined;
   /** Writes the parts of the graph into the directory, or resolves to undefined when there is no graph. */
   readonly writeGraph: (directory: string) => Promise<readonly CheckpointPart[] | undefined>;
   readonly parameters: IndexParameters;
 }
+
+/** Hands chunks of a file to `write`, each when the one before is written. */
+export type WriteChunks = (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>;
 
 export interface StoredCheckpoint {
   readonly directory: string;
@@ -77,17 +81,13 @@ export class CheckpointDirectory {
     const directory = join(this.#directory, name);
     await this.#fileSystem.makeDirectory(join(directory, 'graph'));
     try {
+      // The payload indexes go first: their checkpoint is of the moment in which its writing begins.
+      const payloadWritten = content.writePayload === undefined ? undefined : await this.#writePart(directory, 'payload.bin', content.writePayload);
       const graphParts = await content.writeGraph(join(directory, 'graph'));
-      const manifest: CheckpointManifest = {
-        format: 1,
-        seq: content.seq,
-        labels: await this.#writePart(directory, 'labels.bin', [asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)]),
-        payload:
-          content.payload === undefined
-            ? null
-            : { specs: content.payload.specs, part: await this.#writePart(directory, 'payload.bin', content.payload.chunks) },
-        graph: graphParts === undefined ? null : { parameters: content.parameters, parts: graphParts },
-      };
+      const labels = await this.#writePart(directory, 'labels.bin', chunks(asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)));
+      const payload = payloadWritten ?? null;
+      const graph = graphParts === undefined ? null : { parameters: content.parameters, parts: graphParts };
+      const manifest: CheckpointManifest = { format: 1, seq: content.seq, labels, payload, graph };
       await this.#writeManifest(directory, manifest);
       await this.#removeOlderThan(name);
       return { directory, manifest };
@@ -118,16 +118,16 @@ export class CheckpointDirectory {
     await this.#fileSystem.remove(this.#directory);
   }
 
-  async #writePart(directory: string, name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CheckpointPart> {
+  async #writePart(directory: string, name: string, writeChunks: WriteChunks): Promise<CheckpointPart> {
     const file = await this.#fileSystem.open(join(directory, name), 'create');
     try {
       let sizeBytes = 0;
       let checksum = 0;
-      for await (const chunk of chunks) {
+      await writeChunks(async (chunk) => {
         checksum = crc32c(chunk, checksum);
         await file.write([chunk], sizeBytes);
         sizeBytes += chunk.length;
-      }
+      });
       await file.sync();
       return { name, sizeBytes, checksum };
     } finally {
@@ -138,7 +138,7 @@ export class CheckpointDirectory {
   async #writeManifest(directory: string, manifest: CheckpointManifest): Promise<void> {
     const text = JSON.stringify(manifest);
     const sealed = new TextEncoder().encode(`${text}\n${crc32c(text).toString(16)}\n`);
-    await this.#writePart(directory, `${manifestName}.new`, [sealed]);
+    await this.#writePart(directory, `${manifestName}.new`, chunks(sealed));
     await this.#fileSystem.rename(join(directory, `${manifestName}.new`), join(directory, manifestName));
     await this.#fileSystem.syncDirectory(directory);
     await this.#fileSystem.syncDirectory(this.#directory);
@@ -157,6 +157,12 @@ export class CheckpointDirectory {
       if (older < name) await this.#fileSystem.remove(join(this.#directory, older));
     }
   }
+}
+
+function chunks(...all: Uint8Array[]): WriteChunks {
+  return async (write) => {
+    for (const chunk of all) await write(chunk);
+  };
 }
 
 function asBytes(array: Float64Array): Uint8Array {

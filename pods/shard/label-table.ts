@@ -7,7 +7,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { LabelBits, noLabel } from '../index/label-set.ts';
+import { LabelBits, noLabel } from '../domain/label-set.ts';
 import type { LabelSet } from '../index/vector-index.ts';
 
 const chunkBytes = 1 << 20;

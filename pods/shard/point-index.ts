@@ -17,7 +17,7 @@ import assert from 'node:assert/strict';
 import type { Logger } from '../kernel/logger.ts';
 import { limits } from '../kernel/limits.ts';
 import { FlatIndex } from '../index/flat-index.ts';
-import { LabelBits } from '../index/label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import type { LabelTable } from './label-table.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';

@@ -6,7 +6,7 @@
 import type { Filter } from '../domain/filter.ts';
 import { compileFilter } from '../domain/filter-match.ts';
 import { scoreFromDistance } from '../domain/metric.ts';
-import { checkVector, type PointParts, type PointView } from '../domain/point.ts';
+import type { PointParts, PointView } from '../domain/point.ts';
 import type { PointSearchResult } from './point-index.ts';
 import type { ShardReplica } from './replica.ts';
 import type { ShardContext, ShardGet, ShardHit, ShardScroll, ShardScrollAnswer, ShardSearch, ShardSearchAnswer } from './shard-service.ts';
@@ -59,8 +59,6 @@ export class ShardReader {
   }
 
   search(context: ShardContext, request: ShardSearch): Promise<ShardSearchAnswer> {
-    const { spec } = this.#replica;
-    checkVector(request.vector, spec.dimension, spec.metric);
     return this.#read(context, request.consistency, async () => {
       for (let attempt = 0; ; attempt++) {
         const seq = this.#replica.appliedSeq;

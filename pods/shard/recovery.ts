@@ -14,7 +14,7 @@ import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
 import type { IndexParameters, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
-import { LabelBits } from '../index/label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import { PayloadIndexes } from '../payload/payload-indexes.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
@@ -157,25 +157,24 @@ async function recoverPayloadIndexes(
   points: StoredPoints,
   logger: Logger,
 ): Promise<PayloadIndexing> {
-  const stored = checkpoint?.manifest.payload;
-  const usable = stored !== null && stored !== undefined && versions !== undefined && JSON.stringify(stored.specs) === JSON.stringify(spec.payloadIndexes);
-  const loaded = usable
-    ? await orRebuild(logger, 'payload indexes', async () => PayloadIndexes.decode(spec.payloadIndexes, await checkpoints.readPart(checkpoint!, stored.part)))
-    : undefined;
-  const indexing = new PayloadIndexing(labels, points, loaded ?? new PayloadIndexes(spec.payloadIndexes));
-  if (!indexing.active) return indexing;
-  if (loaded === undefined) {
-    await indexing.rebuild(spec.payloadIndexes);
-    return indexing;
+  const part = checkpoint?.manifest.payload ?? undefined;
+  const loaded =
+    part === undefined || versions === undefined
+      ? undefined
+      : await orRebuild(logger, 'payload indexes', async () => PayloadIndexes.decode(spec.payloadIndexes, [await checkpoints.readPart(checkpoint!, part)]));
+  const indexes = loaded?.indexes ?? new PayloadIndexes([]);
+  const missing = loaded?.missing ?? spec.payloadIndexes;
+  if (loaded === undefined) for (const index of missing) indexes.beginField(index);
+  const indexing = new PayloadIndexing(labels, points, indexes, spec.payloadIndexes);
+  if (loaded !== undefined) {
+    const stale = new LabelBits();
+    versions!.versions.forEach((version, label) => {
+      if (version !== 0 && (!labels.isLive(label) || labels.version(label) !== version)) stale.add(label);
+    });
+    for (const label of LabelBits.copyOf(labels.live).toArray()) if (versions!.versions[label] !== labels.version(label)) stale.add(label);
+    await indexing.refresh(stale.toArray());
   }
-  const stale = new LabelBits();
-  versions!.versions.forEach((version, label) => {
-    if (version !== 0 && (!labels.isLive(label) || labels.version(label) !== version)) stale.add(label);
-  });
-  const missing = LabelBits.copyOf(labels.live).toArray().filter((label) => versions!.versions[label] !== labels.version(label));
-  for (const label of missing) stale.add(label);
-  await loaded.removeLabels(stale);
-  await indexing.fill(loaded, missing);
+  await indexing.complete(missing);
   return indexing;
 }
 

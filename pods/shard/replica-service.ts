@@ -5,9 +5,7 @@ import { withSignal } from '../kernel/deadline.ts';
 import { limits } from '../kernel/limits.ts';
 import type { ConsistencyToken } from '../domain/consistency.ts';
 import type { Filter } from '../domain/filter.ts';
-import { checkVector } from '../domain/point.ts';
 import type { PointView } from '../domain/point.ts';
-import type { ShardStatistics } from '../domain/shard-statistics.ts';
 import type { Idempotency } from '../domain/write.ts';
 import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
 import { ShardReader } from './reader.ts';
@@ -16,6 +14,7 @@ import type {
   ShardContext,
   ShardGet,
   ShardRecord,
+  ShardReport,
   ShardScroll,
   ShardScrollAnswer,
   ShardSearch,
@@ -24,7 +23,7 @@ import type {
   ShardWrite,
   ShardWriteAnswer,
 } from './shard-service.ts';
-import { checkDistinctIds, itemsOf, needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
+import { itemsOf, needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -33,12 +32,17 @@ export class ReplicaService implements ShardService {
   readonly replica: ShardReplica;
   readonly #reader: ShardReader;
 
-  constructor(replica: ShardReplica) {
+  readonly #checkWritable: () => void;
+
+  /** `checkWritable` throws STORAGE_READ_ONLY while writes that add data are refused. */
+  constructor(replica: ShardReplica, checkWritable: () => void) {
     this.replica = replica;
+    this.#checkWritable = checkWritable;
     this.#reader = new ShardReader(replica);
   }
 
   async write(context: ShardContext, write: ShardWrite, idempotency?: Idempotency): Promise<ShardWriteAnswer> {
+    if (write.kind !== 'delete' && write.kind !== 'delete-record') this.#checkWritable();
     const writing = write.kind === 'put-record' || write.kind === 'delete-record' ? this.#writeRecord(context, write, idempotency) : this.#writePoints(context, write, idempotency);
     // Past its deadline the caller gets its answer; the write itself goes on with its latches held until it is applied.
     const { seq, results } = await withSignal(writing, context.signal);
@@ -104,14 +108,12 @@ export class ReplicaService implements ShardService {
     return records;
   }
 
-  statistics(): ShardStatistics {
-    return this.replica.statistics();
+  describe(): Promise<ShardReport> {
+    const { pointCount, term, notServing } = this.replica;
+    return Promise.resolve({ pointCount, term, notServing, statistics: this.replica.statistics() });
   }
 
   #writePoints(context: ShardContext, write: PointWrite, idempotency: Idempotency | undefined): Promise<WriteOutcome> {
-    const { spec } = this.replica;
-    if (write.kind === 'upsert') write.points.forEach((point, i) => checkVector(point.vector, spec.dimension, spec.metric, `points[${i}].vector`));
-    checkDistinctIds(write);
     const items = itemsOf(write);
     const ids = items.map((item) => item.id);
     const pointCount = write.kind === 'upsert' ? items.length : 0;

@@ -11,7 +11,6 @@ import { asShoalError, ShoalError } from '../kernel/errors.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { limits } from '../kernel/limits.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
-import type { PayloadIndexSpec } from '../domain/filter.ts';
 import type { Consistency } from '../domain/consistency.ts';
 import type { ShardStatistics } from '../domain/shard-statistics.ts';
 import type { Idempotency } from '../domain/write.ts';
@@ -78,6 +77,11 @@ export class ShardReplica {
     if (options.log.lastSeq < appliedSeq) {
       throw new ShoalError('CORRUPTION', `the log of shard ${options.shardUID} ends at seq ${options.log.lastSeq}, below ${appliedSeq}, which was applied`, {
         details: { shardUID: options.shardUID, logLastSeq: options.log.lastSeq, appliedSeq },
+      });
+    }
+    if (options.log.firstSeq > appliedSeq + 1) {
+      throw new ShoalError('CORRUPTION', `the log of shard ${options.shardUID} begins at seq ${options.log.firstSeq}, above ${appliedSeq + 1}, which was not applied`, {
+        details: { shardUID: options.shardUID, logFirstSeq: options.log.firstSeq, appliedSeq },
       });
     }
     const replica = new ShardReplica(options, recovered);
@@ -185,11 +189,10 @@ export class ShardReplica {
     }
   }
 
-  /** Takes over what may change of a collection; rebuilds the payload indexes when they did. */
-  async changeSpec(spec: CollectionSpec): Promise<void> {
-    const before = this.#spec;
-    if (JSON.stringify(before.payloadIndexes) !== JSON.stringify(spec.payloadIndexes)) await this.#exchangePayloadIndexes(spec.payloadIndexes);
+  /** Takes over what may change of a collection; resolves when new payload indexes answer. */
+  changeSpec(spec: CollectionSpec): Promise<void> {
     this.#spec = spec;
+    return this.state.payloads.change(spec.payloadIndexes);
   }
 
   statistics(): ShardStatistics {
@@ -412,17 +415,6 @@ export class ShardReplica {
     this.#options.onFailure(error);
   }
 
-  async #exchangePayloadIndexes(specs: readonly PayloadIndexSpec[]): Promise<void> {
-    // Nothing is applied while the new indexes are read from the points, so that they miss no change.
-    await this.#applying;
-    const rebuilding = this.state.payloads.rebuild(specs);
-    this.#applying = rebuilding.finally(() => {
-      this.#applying = undefined;
-      this.#startApplying();
-    });
-    await rebuilding;
-  }
-
   #checkpointWhenDue(): void {
     const due = Math.max(limits.checkpointPointCountMin, this.#checkpointPointCount * limits.checkpointFractionNew);
     if (this.#changedPointCount >= due) void this.#checkpointOrWarn();
@@ -456,7 +448,7 @@ export class ShardReplica {
     const checkpoint = await this.#recovered.checkpoints.write({
       seq,
       versions: labels.copyVersions(),
-      payload: payloads.active ? { specs: payloads.specs, chunks: payloads.indexes.encode() } : undefined,
+      writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
       writeGraph: (directory) => index.checkpoint(directory),
       parameters: { dimension: this.#spec.dimension, metric: this.#spec.metric, m: this.#spec.index.m, efConstruction: this.#spec.index.efConstruction },
     });

@@ -17,8 +17,12 @@ export interface ShardContext {
   readonly span: Span;
 }
 
+/** A point whose payload is its JSON text in UTF-8 already, checked against the limits. */
+export type EncodedUpsert = Omit<PointUpsert, 'payload'> & { readonly payload: Uint8Array };
+
+/** Ids, vectors and payloads have been checked by whoever sends it. */
 export type ShardWrite =
-  | { readonly kind: 'upsert'; readonly points: readonly PointUpsert[] }
+  | { readonly kind: 'upsert'; readonly points: readonly EncodedUpsert[] }
   | { readonly kind: 'delete'; readonly points: readonly PointDelete[] }
   | { readonly kind: 'change-payload'; readonly changes: readonly PayloadChange[] }
   /** `expectedVersion` 0: must not exist; undefined: whatever is there. */
@@ -79,6 +83,15 @@ export interface ShardRecord {
   readonly version: number;
 }
 
+/** Figures of the replica that answered. */
+export interface ShardReport {
+  readonly pointCount: number;
+  readonly term: number;
+  /** Why it does not serve; undefined when it does. */
+  readonly notServing: string | undefined;
+  readonly statistics: ShardStatistics;
+}
+
 export interface ShardService {
   write(context: ShardContext, write: ShardWrite, idempotency?: Idempotency): Promise<ShardWriteAnswer>;
   deleteMatching(context: ShardContext, filter: Filter): Promise<{ deletedCount: number; token: ConsistencyToken }>;
@@ -90,5 +103,5 @@ export interface ShardService {
   getRecord(context: ShardContext, key: string): Promise<ShardRecord | undefined>;
   /** Keys that begin with `prefix` and are greater than `after`, in key order. */
   scanRecords(context: ShardContext, request: { readonly prefix: string; readonly after: string | undefined; readonly limit: number }): Promise<readonly ShardRecord[]>;
-  statistics(): ShardStatistics;
+  describe(context: ShardContext): Promise<ShardReport>;
 }

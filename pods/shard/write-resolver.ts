@@ -3,7 +3,6 @@
  * log. Pure: the caller holds the latches of all ids and has read their states.
  */
 
-import { ShoalError } from '../kernel/errors.ts';
 import { compileFilter } from '../domain/filter-match.ts';
 import { encodePayload, type Payload } from '../domain/point.ts';
 import type { WriteCondition } from '../domain/write.ts';
@@ -59,7 +58,7 @@ export function resolvePointWrite(write: PointWrite, priors: readonly (PriorPoin
   switch (write.kind) {
     case 'upsert':
       resolve(write.points, (point, prior) => [
-        { kind: 'upsert', id: point.id, version, vector: point.vector, payload: encodePayload(point.payload), text: point.text },
+        { kind: 'upsert', id: point.id, version, vector: point.vector, payload: point.payload, text: point.text },
         { outcome: prior === undefined ? 'created' : 'updated', version },
       ]);
       break;
@@ -113,15 +112,4 @@ function conditionHolds(condition: WriteCondition | undefined, prior: PriorPoint
     case 'matches':
       return prior !== undefined && compileFilter(condition.filter)(parsePayload(prior.payload!));
   }
-}
-
-/** DUPLICATE_ID when one write names an id twice: which of the two should win would be a guess. */
-export function checkDistinctIds(write: PointWrite): void {
-  const seen = new Set<string>();
-  itemsOf(write).forEach((item, position) => {
-    if (seen.has(item.id)) {
-      throw new ShoalError('DUPLICATE_ID', `item ${position} repeats the id "${item.id}"`, { details: { field: `items[${position}].id`, position } });
-    }
-    seen.add(item.id);
-  });
 }

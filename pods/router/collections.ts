@@ -1,0 +1,163 @@
+/** The collection part of `VectorApi`: writes what is wanted into the metadata, and waits until it is so. */
+
+import { hasCode, ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import { changedSpec, collectionSpec, type CollectionSpec } from '../domain/collection.ts';
+import type { RequestContext } from '../api/context.ts';
+import type { CollectionApi, CollectionDescription, ShardDescription } from '../api/vector-api.ts';
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import { collectionObjectName } from '../metadata/object-name.ts';
+import type { VectorCollection } from '../metadata/objects.ts';
+import { collectionNotFound, type RoutedCollection, type RoutedShard } from './cluster-map.ts';
+import { shardContext, type Routing } from './routing.ts';
+
+export function createCollectionApi(metadata: ClusterMetadata, routing: Routing): CollectionApi {
+  const { map } = routing;
+
+  async function describe(context: RequestContext, collection: RoutedCollection): Promise<CollectionDescription> {
+    const shards = await Promise.all(collection.shards.map((shard) => describeShard(context, routing, shard)));
+    const { object } = collection;
+    return {
+      spec: object.spec,
+      uid: object.metadata.uid,
+      createdAtMs: object.metadata.creationTimestampMs,
+      phase: phaseOf(object, shards),
+      epoch: object.status.routing.epoch,
+      pointCount: shards.reduce((count, shard) => count + shard.pointCount, 0),
+      shards,
+    };
+  }
+
+  /** Resolves when every shard of the collection serves. */
+  async function whenReady(context: RequestContext, name: string): Promise<CollectionDescription> {
+    for (;;) {
+      const changed = map.changed(context.signal);
+      changed.catch(() => undefined);
+      const collection = await map.collection(name);
+      if (collection.object.status.phase === 'Ready') return describe(context, collection);
+      await changed;
+    }
+  }
+
+  async function whenGone(context: RequestContext, name: string, uid: string): Promise<void> {
+    for (;;) {
+      const changed = map.changed(context.signal);
+      changed.catch(() => undefined);
+      const found = await map.find(name);
+      if (found?.object.metadata.uid !== uid) return;
+      await changed;
+    }
+  }
+
+  async function replace(context: RequestContext, name: string, change: (object: VectorCollection) => VectorCollection): Promise<VectorCollection> {
+    for (;;) {
+      context.signal.throwIfAborted();
+      const { object } = await map.collection(name);
+      try {
+        return await metadata.collections.replace(change(object));
+      } catch (error) {
+        if (!hasCode(error, 'CONFLICT')) throw error;
+        await map.refresh();
+      }
+    }
+  }
+
+  return {
+    async create(context, input) {
+      const spec = collectionSpec(input);
+      for (;;) {
+        const found = await map.find(spec.name);
+        if (found?.object.status.phase === 'Deleting') await whenGone(context, spec.name, found.object.metadata.uid);
+        else if (found !== undefined) {
+          if (!sameSpec(found.object.spec, spec)) throw exists(spec, found.object.spec);
+          return { created: false, collection: await whenReady(context, spec.name) };
+        }
+        if ((await map.collections()).length >= limits.collectionCountMax) {
+          throw new ShoalError('COLLECTION_LIMIT', `there are ${limits.collectionCountMax} collections, which is the limit`, { details: { limit: limits.collectionCountMax } });
+        }
+        try {
+          await metadata.collections.create({
+            metadata: { name: collectionObjectName(spec.name), labels: {} },
+            spec,
+            status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
+          });
+          return { created: true, collection: await whenReady(context, spec.name) };
+        } catch (error) {
+          // Somebody else was faster: look again what there is now.
+          if (!hasCode(error, 'CONFLICT')) throw error;
+          await map.refresh();
+        }
+      }
+    },
+
+    async list(context) {
+      return Promise.all((await map.collections()).map((collection) => describe(context, collection)));
+    },
+
+    async get(context, name) {
+      return describe(context, await map.collection(name));
+    },
+
+    async update(context, name, changes) {
+      await replace(context, name, (object) => ({ ...object, spec: changedSpec(object.spec, changes), status: { ...object.status, phase: 'Pending' } }));
+      return whenReady(context, name);
+    },
+
+    async delete(context, name) {
+      const { object } = await map.collection(name);
+      if (object.spec.name !== name) throw collectionNotFound(name);
+      await replace(context, name, (present) => ({ ...present, status: { ...present.status, phase: 'Deleting' } }));
+      await whenGone(context, name, object.metadata.uid);
+    },
+  };
+}
+
+async function describeShard(context: RequestContext, routing: Routing, { object, route }: RoutedShard): Promise<ShardDescription> {
+  const common = {
+    index: object.spec.index,
+    uid: object.metadata.uid,
+    hashRange: object.spec.hashRange,
+    primary: object.status.authority?.primary.pod ?? '',
+    replicas: object.spec.replicas,
+  };
+  try {
+    const { pointCount, term, notServing, statistics } = await routing.service({ object, route }).describe(shardContext(context));
+    return { ...common, ready: notServing === undefined, ...(notServing === undefined ? {} : { because: notServing }), term, pointCount, statistics };
+  } catch (error) {
+    if (!(error instanceof ShoalError)) throw error;
+    context.signal.throwIfAborted();
+    return { ...common, ready: false, because: error.message, term: object.status.authority?.term ?? 0, pointCount: 0, statistics: noStatistics };
+  }
+}
+
+const noStatistics: ShardDescription['statistics'] = {
+  lastSeq: 0,
+  commitSeq: 0,
+  appliedSeq: 0,
+  checkpointSeq: 0,
+  tailPointCount: 0,
+  graphPointCount: 0,
+  indexMemoryBytes: 0,
+  indexKind: '',
+};
+
+function phaseOf(object: VectorCollection, shards: readonly ShardDescription[]): CollectionDescription['phase'] {
+  if (object.status.phase === 'Deleting') return 'deleting';
+  if (object.status.phase === 'Pending') return 'creating';
+  return object.status.phase === 'Ready' && shards.every((shard) => shard.ready) ? 'ready' : 'degraded';
+}
+
+function sameSpec(a: CollectionSpec, b: CollectionSpec): boolean {
+  return JSON.stringify(sortedKeys(a)) === JSON.stringify(sortedKeys(b));
+}
+
+function sortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sortedKeys(item)]));
+}
+
+function exists(wanted: CollectionSpec, present: CollectionSpec): ShoalError {
+  const difference = (Object.keys(wanted) as (keyof CollectionSpec)[]).find((key) => JSON.stringify(sortedKeys(wanted[key])) !== JSON.stringify(sortedKeys(present[key])));
+  return new ShoalError('COLLECTION_EXISTS', `collection "${wanted.name}" exists with another ${difference ?? 'spec'}`, { details: { field: difference ?? 'spec' } });
+}

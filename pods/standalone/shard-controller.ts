@@ -1,0 +1,209 @@
+/**
+ * What the operator does in a cluster, for one process: makes the shards that collections want, bootstraps them, grants
+ * their only replica a new term at each start (rule W0), and removes what is deleted. Level-triggered: each pass looks at
+ * everything that is wanted and moves what is towards it; a crash at any point leaves work for the next pass.
+ */
+
+import { hasCode } from '../kernel/errors.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { sleep } from '../kernel/clock.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { splitHashSpace } from '../domain/hash-range.ts';
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import { shardObjectName } from '../metadata/object-name.ts';
+import { systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { collectionSpec } from '../domain/collection.ts';
+import type { DataPod } from '../service/data-pod.ts';
+
+export interface ShardControllerOptions {
+  readonly metadata: ClusterMetadata;
+  readonly pod: DataPod;
+  readonly podUID: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const retryDelayMs = 1_000;
+const openConcurrency = 4;
+
+export class ShardController {
+  readonly #options: ShardControllerOptions;
+  /** Specs that the hosted replicas have taken over, by shard UID. */
+  readonly #appliedVersions = new Map<string, string>();
+  /** Shards whose replica wants a new term. */
+  readonly #needTerm = new Set<string>();
+  readonly #stop = new AbortController();
+  #dirty = true;
+  #wake = (): void => undefined;
+  #running: Promise<void> | undefined;
+  readonly #unwatch: () => void;
+
+  constructor(options: ShardControllerOptions) {
+    this.#options = options;
+    const changed = (): void => this.#changed();
+    const unwatchCollections = options.metadata.collections.watch(changed);
+    const unwatchShards = options.metadata.shards.watch(changed);
+    this.#unwatch = () => (unwatchCollections(), unwatchShards());
+  }
+
+  /** Makes the system collection if there is none, and brings every collection up once. */
+  async start(): Promise<void> {
+    const { metadata } = this.#options;
+    const system = (await metadata.collections.list()).some((collection) => collection.metadata.labels[systemLabel] !== undefined);
+    if (!system) {
+      await metadata.collections.create({
+        metadata: { name: systemCollectionName.replace('.', '-'), labels: { [systemLabel]: 'true' } },
+        spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' } }),
+        status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
+      });
+    }
+    await this.#removeOrphans();
+    await this.#pass(true);
+    this.#running = this.#loop();
+  }
+
+  /** The replica of a shard gave up its term. */
+  replicaSteppedDown(shardUID: string): void {
+    this.#needTerm.add(shardUID);
+    this.#changed();
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch();
+    this.#stop.abort(new Error('closed'));
+    this.#changed();
+    await this.#running;
+  }
+
+  #changed(): void {
+    this.#dirty = true;
+    this.#wake();
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (!this.#dirty) await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (this.#stop.signal.aborted) return;
+      await this.#pass(false);
+    }
+  }
+
+  /** One look at everything. At the first start a failure ends the process; later it is tried again. */
+  async #pass(first: boolean): Promise<void> {
+    this.#dirty = false;
+    const { metadata, logger } = this.#options;
+    const collections = await metadata.collections.list();
+    let failed = false;
+    for (let start = 0; start < collections.length; start += openConcurrency) {
+      await Promise.all(
+        collections.slice(start, start + openConcurrency).map(async (collection) => {
+          try {
+            await this.#reconcile(collection);
+          } catch (error) {
+            if (first) throw error;
+            failed ||= !hasCode(error, 'CONFLICT');
+            this.#dirty = true;
+            logger.warn({ error, collection: collection.spec.name }, 'bringing the collection up failed; trying again');
+          }
+        }),
+      );
+    }
+    if (failed) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
+  }
+
+  async #reconcile(collection: VectorCollection): Promise<void> {
+    if (collection.status.phase === 'Deleting') return this.#delete(collection);
+    const withShards = await this.#recordShards(collection);
+    for (const shard of await this.#shardsOf(withShards)) await this.#bringUp(withShards, shard);
+    if (withShards.status.phase !== 'Ready') {
+      await this.#options.metadata.collections.replace({ ...withShards, status: { ...withShards.status, phase: 'Ready' } });
+    }
+  }
+
+  /** Makes the shards that are missing, and records their UIDs before any is bootstrapped (rule B1). */
+  async #recordShards(collection: VectorCollection): Promise<VectorCollection> {
+    const { metadata, pod } = this.#options;
+    const { generation } = collection.status.routing;
+    const uids: string[] = [];
+    const ranges = splitHashSpace(collection.spec.shards);
+    for (const [index, hashRange] of ranges.entries()) {
+      const name = shardObjectName(collection.metadata.name, generation, index);
+      const present = await metadata.shards.get(name);
+      const shard =
+        present ??
+        (await metadata.shards.create({
+          metadata: { name, labels: {} },
+          spec: {
+            collection: { name: collection.spec.name, uid: collection.metadata.uid },
+            generation,
+            index,
+            hashRange,
+            replicas: [pod.name],
+            minInSync: collection.spec.replication.minInSync,
+          },
+          status: { phase: 'Pending' },
+        }));
+      uids.push(shard.metadata.uid);
+    }
+    if (uids.every((uid, i) => collection.status.shards[i] === uid)) return collection;
+    return metadata.collections.replace({ ...collection, status: { ...collection.status, shards: uids } });
+  }
+
+  async #bringUp(collection: VectorCollection, shard: VectorShard): Promise<void> {
+    const { pod } = this.#options;
+    const { uid } = shard.metadata;
+    const version = collection.metadata.resourceVersion;
+    if (pod.find(uid) === undefined) {
+      await pod.host(uid, collection.metadata.uid, collection.spec);
+      this.#needTerm.add(uid);
+    } else if (this.#appliedVersions.get(uid) !== version) {
+      await pod.changeSpec(uid, collection.spec);
+    }
+    this.#appliedVersions.set(uid, version);
+    if (this.#needTerm.has(uid)) await this.#grantTerm(collection, shard);
+  }
+
+  /** Rule W0: term + 1 with this process's session, compared and swapped; then rule P2 in the replica. */
+  async #grantTerm(collection: VectorCollection, shard: VectorShard): Promise<void> {
+    const { metadata, pod, podUID } = this.#options;
+    const { uid } = shard.metadata;
+    const { incarnation } = pod.registry.find(uid)!;
+    const previous = shard.status.authority;
+    const authority: ShardAuthority = {
+      term: (previous?.term ?? 0) + 1,
+      primary: { pod: pod.name, podUID, incarnation, session: pod.session },
+      inSync: [{ pod: pod.name, incarnation }],
+      configVersion: previous?.configVersion ?? 1,
+    };
+    await metadata.shards.replace({ ...shard, status: { phase: 'Ready', authority } });
+    await pod.lead(uid, { term: authority.term, session: pod.session, inSync: authority.inSync, minInSync: collection.spec.replication.minInSync });
+    this.#needTerm.delete(uid);
+  }
+
+  async #delete(collection: VectorCollection): Promise<void> {
+    const { metadata, pod } = this.#options;
+    for (const shard of await this.#shardsOf(collection)) {
+      await pod.remove(shard.metadata.uid);
+      await metadata.shards.delete(shard.metadata.name, shard.metadata.resourceVersion);
+      this.#appliedVersions.delete(shard.metadata.uid);
+      this.#needTerm.delete(shard.metadata.uid);
+    }
+    await metadata.collections.delete(collection.metadata.name, collection.metadata.resourceVersion);
+  }
+
+  /** Replicas whose shard is gone: a deletion that a crash cut off between the objects and the data. */
+  async #removeOrphans(): Promise<void> {
+    const { metadata, pod, logger } = this.#options;
+    const known = new Set((await metadata.shards.list()).map((shard) => shard.metadata.uid));
+    for (const { shardUID } of pod.registry.all()) {
+      if (known.has(shardUID)) continue;
+      logger.info({ shardUID }, 'removing the data of a shard that was deleted');
+      await pod.remove(shardUID);
+    }
+  }
+
+  async #shardsOf(collection: VectorCollection): Promise<VectorShard[]> {
+    const shards = await this.#options.metadata.shards.list();
+    return shards.filter((shard) => shard.spec.collection.uid === collection.metadata.uid).sort((a, b) => a.spec.index - b.spec.index);
+  }
+}
