@@ -158,6 +158,9 @@ export class HnswlibIndex implements VectorIndex {
         for (const label of response.labels) this.#present.remove(label);
         this.#memoryBytes = response.memoryBytes;
         break;
+      case 'found':
+      case 'checkpointed':
+        break;
     }
     this.#take(response.id)?.resolve(response as never);
   }

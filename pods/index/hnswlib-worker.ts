@@ -72,6 +72,9 @@ class HnswlibService {
     this.#insertSliceMs = data.insertSliceMs;
     this.#graph = graph;
     this.#rows = rows;
+    // A checkpoint may hold a graph that was due for a rebuild.
+    this.#tendGraph();
+    this.#planTurn();
   }
 
   receive(request: HnswlibRequest): void {

@@ -277,6 +277,7 @@ export function vectorIndexConformance(name: string, factory: VectorIndexFactory
       ['an empty index', [], []],
       ['one point', [4], []],
       ['points, some removed', range(0, 900), range(100, 250)],
+      ['points, nearly all removed', range(0, 900), range(3, 900)],
       ['points, all removed', range(0, 100), range(0, 100)],
     ];
     for (const metric of metrics) {
