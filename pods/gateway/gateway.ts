@@ -69,7 +69,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     slowQueryMs: config.slowQueryMs,
     requestsInFlightMax: options.requestsInFlightMax ?? limits.requestsInFlightMax,
   });
-  const jsonBodies = createJsonBodies();
+  const jsonBodies = createJsonBodies(logger);
   let closing: Promise<void> | undefined;
   const readiness = (): Readiness => (closing === undefined ? options.readiness() : { ready: false, reasons: ['the server is shutting down'] });
   metrics.observe('ready', () => [{ labels: {}, value: readiness().ready ? 1 : 0 }]);

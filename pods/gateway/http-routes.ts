@@ -90,10 +90,10 @@ function mountRoute(server: FastifyInstance, dialect: Dialect, route: HttpRoute,
       const exchange = request.exchange!;
       const query = parseQuery(route, request.raw.url ?? '');
       const bytes = request.body as Buffer | undefined;
+      exchange.addBytes(bytes?.length ?? 0, 0);
       const body = await readBody(route, bytes, jsonBodies, exchange.signal);
       const params = request.params as Readonly<Record<string, string>>;
       const answer = await withSignal(route.handle(api, { params, query, body }, exchange.context), exchange.signal);
-      exchange.addBytes(bytes?.length ?? 0, 0);
       return send(request, reply, answer);
     },
   });

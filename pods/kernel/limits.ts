@@ -111,6 +111,11 @@ export const limits = {
   readinessCheckIntervalMs: 250,
   /** Nesting of a JSON body (MALFORMED_BODY): a payload at its own limit inside a batch fits. */
   jsonDepthMax: 40,
+  /** Large bodies that wait for the parse worker (OVERLOADED). */
+  parseQueueMax: 32,
+  /** About as much of a parsed body as the event loop takes over in one step, in bytes of its text. */
+  parsePartBytes: 128 * kibibytes,
+  parseWorkerMemoryMebibytesMax: 1_024,
   connectionsMax: 10_000,
   grpcStreamsPerConnectionMax: 1_000,
   /** A path parameter as it stands in the URL, percent-encoded (ROUTE_NOT_FOUND). */

@@ -1,0 +1,145 @@
+/** The life of a gateway: what it refuses to start with, traces through it, slow requests, TLS, and its end. */
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import type { Dialect } from '../dialects/dialect.ts';
+import { sleep, systemClock } from '../kernel/clock.ts';
+import { createOtlpTracer } from '../telemetry/otlp-tracer.ts';
+import { givenKey, startTestGateway, testDialect, testService } from './test-gateway.ts';
+import type { TestGateway } from './test-gateway.ts';
+
+const headers = { 'x-api-key': givenKey, 'content-type': 'application/json' };
+const post = (gateway: TestGateway, path: string, more: Record<string, string> = {}): Promise<Response> => fetch(gateway.base + path, { method: 'POST', headers: { ...headers, ...more }, body: '{}' });
+
+function callGrpc(gateway: TestGateway, name: string, more: Record<string, string> = {}): Promise<{ code: number; value?: unknown }> {
+  const method = testService[name] as MethodDefinition<unknown, unknown>;
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries({ 'x-api-key': givenKey, ...more })) metadata.set(key, value);
+  return new Promise((resolve) =>
+    gateway.client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, 1, metadata, (error: ServiceError | null, value) => resolve(error === null ? { code: status.OK, value } : { code: error.code })),
+  );
+}
+
+test('refuses an open address without TLS, and two dialects with one route', async () => {
+  const gateway = await startTestGateway();
+  await assert.rejects(startTestGateway({ argv: ['--host', '0.0.0.0'] }), { code: 'INVALID_ARGUMENT' });
+  const dialect = testDialect(gateway.probe);
+  const second: Dialect = { ...dialect, name: 'second', routes: [{ ...dialect.routes.find(({ method }) => method === 'DELETE')!, path: '/test/items/{other}' }] };
+  await assert.rejects(startTestGateway({ dialects: [dialect, second] }), { message: 'DELETE /test/items/{other} is declared by test and by second' });
+  await gateway.stop();
+});
+
+test('off loopback the metrics need a key that may read, unless told', async () => {
+  const scrape = async (argv: string[]): Promise<number[]> => {
+    const gateway = await startTestGateway({ argv: ['--host', '0.0.0.0', '--insecure', ...argv] });
+    const statuses = [(await fetch(`${gateway.base}/metrics`)).status, (await fetch(`${gateway.base}/metrics`, { headers })).status];
+    await gateway.stop();
+    return statuses;
+  };
+  assert.deepEqual(await scrape([]), [401, 200]);
+  assert.deepEqual(await scrape(['--open-metrics']), [200, 200]);
+  assert.deepEqual(await scrape(['--no-metrics']), [404, 404]);
+});
+
+test('slow requests are logged and counted, fast ones are not', async () => {
+  const gateway = await startTestGateway({ argv: ['--slow-query-ms', '30'] });
+  await post(gateway, '/test/echo');
+  assert.equal((await post(gateway, '/test/wait', { 'x-timeout-ms': '50', 'x-request-id': 'slow-one' })).status, 504);
+  await sleep(systemClock, 5);
+  const lines = gateway.logs.filter(({ message }) => message === 'slow request');
+  assert.equal(lines.length, 1);
+  const { tookMs, ...fields } = lines[0]!.fields;
+  assert.ok((tookMs as number) >= 49);
+  assert.deepEqual(fields, { requestId: 'slow-one', transport: 'http', dialect: 'test', operation: 'post_test_wait', subject: 'given-1', code: 'DEADLINE_EXCEEDED', requestBytes: 2, responseBytes: fields.responseBytes });
+  await gateway.stop();
+});
+
+test("the caller's trace goes through both transports to the collector", async () => {
+  const bodies: Buffer[] = [];
+  const collector = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => bodies.push(chunk)).on('end', () => response.end());
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  const { port } = collector.address() as { port: number };
+  const tracer = createOtlpTracer({ endpoint: `http://127.0.0.1:${port}`, sampleRatio: 0, version: '0' });
+  const gateway = await startTestGateway({ tracer });
+  const traceIds = ['0af7651916cd43dd8448eb211c80319c', '1af7651916cd43dd8448eb211c80319c'];
+  const traceparents = traceIds.map((id) => `00-${id}-b7ad6b7169203331-01`);
+  await post(gateway, '/test/echo', { traceparent: traceparents[0]! });
+  await callGrpc(gateway, 'Echo', { traceparent: traceparents[1]! });
+  await post(gateway, '/test/echo');
+  assert.deepEqual(gateway.probe.traceparents.slice(0, 2).map((value) => value?.slice(3, 35)), traceIds);
+  await gateway.stop();
+  await tracer.close();
+  collector.closeAllConnections();
+  collector.close();
+  const sent = Buffer.concat(bodies);
+  for (const id of traceIds) assert.ok(sent.includes(Buffer.from(id, 'hex')));
+  assert.ok(sent.includes('post_test_echo') && sent.includes('Echo'));
+  assert.ok(!sent.includes(givenKey));
+});
+
+test('closing lets requests in flight end, and takes no new ones', async () => {
+  const gateway = await startTestGateway();
+  await (await fetch(`${gateway.base}/test/open`)).text();
+  const waiting = post(gateway, '/test/wait');
+  const releases: (() => void)[] = [];
+  while (gateway.probe.waiting < 1) await sleep(systemClock, 1);
+  releases.push(gateway.probe.release);
+  const call = callGrpc(gateway, 'Wait');
+  while (gateway.probe.waiting < 2) await sleep(systemClock, 1);
+  releases.push(gateway.probe.release);
+  const closed = gateway.close();
+  await sleep(systemClock, 10);
+  await assert.rejects(fetch(`${gateway.base}/test/open`));
+  for (const release of releases) release();
+  const response = await waiting;
+  assert.deepEqual([response.status, await response.text()], [200, 'released']);
+  assert.deepEqual(await call, { code: status.OK, value: 'released' });
+  await closed;
+  await gateway.stop();
+  assert.deepEqual(gateway.probe.aborted, []);
+});
+
+test('what does not end within the grace is aborted and still answered', async () => {
+  const gateway = await startTestGateway({ argv: ['--shutdown-grace', '30'] });
+  const waiting = post(gateway, '/test/wait');
+  while (gateway.probe.waiting < 1) await sleep(systemClock, 1);
+  const call = callGrpc(gateway, 'Wait');
+  while (gateway.probe.waiting < 2) await sleep(systemClock, 1);
+  const closed = gateway.close();
+  const response = await waiting;
+  assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [503, 'SHUTTING_DOWN']);
+  assert.deepEqual(await call, { code: status.UNAVAILABLE });
+  await closed;
+  await gateway.stop();
+  assert.deepEqual(gateway.probe.aborted, ['SHUTTING_DOWN', 'SHUTTING_DOWN']);
+});
+
+test('TLS for HTTP and gRPC', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'shoal-tls-'));
+  const [key, certificate] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  try {
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', certificate, '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' });
+  } catch {
+    await rm(directory, { recursive: true });
+    return context.skip('there is no openssl to make a certificate with');
+  }
+  const gateway = await startTestGateway({ argv: ['--host', '0.0.0.0', '--tls-cert', certificate, '--tls-key', key] });
+  const statusCode = await new Promise((resolve, reject) => get(`${gateway.base.replace('http', 'https')}/health`, { rejectUnauthorized: false }, (response) => resolve(response.resume().statusCode)).on('error', reject));
+  assert.equal(statusCode, 200);
+  assert.equal((await callGrpc(gateway, 'Echo')).code, status.UNAVAILABLE, 'a client without TLS is not served');
+  const client = new Client(`127.0.0.1:${gateway.grpcAddress.port}`, credentials.createSsl(await readFile(certificate)), { 'grpc.ssl_target_name_override': 'localhost' });
+  assert.deepEqual(await callGrpc({ ...gateway, client }, 'Echo'), { code: status.OK, value: 1 });
+  client.close();
+  await gateway.stop();
+  await rm(directory, { recursive: true });
+});
