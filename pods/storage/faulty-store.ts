@@ -154,11 +154,11 @@ function survivors(batches: readonly (readonly WriteOperation[])[], random: Rand
 function copyOf(operation: WriteOperation): WriteOperation {
   switch (operation.kind) {
     case 'put':
-      return { kind: 'put', key: Uint8Array.from(operation.key), value: Uint8Array.from(operation.value) };
+      return { kind: 'put', key: new Uint8Array(operation.key), value: new Uint8Array(operation.value) };
     case 'delete':
-      return { kind: 'delete', key: Uint8Array.from(operation.key) };
+      return { kind: 'delete', key: new Uint8Array(operation.key) };
     case 'delete-range':
-      return { kind: 'delete-range', start: Uint8Array.from(operation.start), end: Uint8Array.from(operation.end) };
+      return { kind: 'delete-range', start: new Uint8Array(operation.start), end: new Uint8Array(operation.end) };
   }
 }
 

@@ -18,7 +18,7 @@ export function sortedMapReader(view: () => SortedMap, guard: ReadGuard): KeyVal
     assertKey(key);
     guard.assertReadable(key);
     const value = map.get(key);
-    return value === undefined ? undefined : Uint8Array.from(value);
+    return value === undefined ? undefined : new Uint8Array(value);
   };
   return {
     async get(key) {
@@ -65,7 +65,7 @@ async function* scanSlices(
   if (left <= 0) return;
   for (const [key, value] of map.entries(range.start, range.end, range.reverse)) {
     guard.assertReadable(key);
-    slice.push({ key: Uint8Array.from(key), value: range.keysOnly ? new Uint8Array(0) : Uint8Array.from(value) });
+    slice.push({ key: new Uint8Array(key), value: range.keysOnly ? new Uint8Array(0) : new Uint8Array(value) });
     sliceBytes += key.length + (range.keysOnly ? 0 : value.length);
     left -= 1;
     if (slice.length >= limits.storageSliceEntryCountMax || sliceBytes >= limits.storageSliceBytesMax || left <= 0) {

@@ -118,7 +118,7 @@ export class SortedMap {
   apply(operation: WriteOperation): void {
     switch (operation.kind) {
       case 'put':
-        return this.set(Uint8Array.from(operation.key), Uint8Array.from(operation.value));
+        return this.set(new Uint8Array(operation.key), new Uint8Array(operation.value));
       case 'delete':
         return this.delete(operation.key);
       case 'delete-range':
