@@ -5,25 +5,11 @@ import type { KeyValueReader, KeyValueStore, WriteOperation } from './key-value-
 import type { KeySpan } from './keys.ts';
 
 /**
- * Copies what `source` holds in `span` at the moment of the call into `target` and flushes it. Writes to the source
- * meanwhile do not show in the copy. When it rejects, the target holds a part and is to be thrown away.
+ * Copies what `source`, a store or a snapshot, holds in `span` at the moment of the call into `target`, and flushes it.
+ * Writes to the source meanwhile do not show in the copy: a scan is one view. When it rejects, the target holds a part
+ * and is to be thrown away.
  */
 export async function copyStore(
-  source: KeyValueStore,
-  target: KeyValueStore,
-  span: KeySpan,
-  signal?: AbortSignal,
-): Promise<{ entries: number; bytes: number }> {
-  const snapshot = source.snapshot();
-  try {
-    return await copyEntries(snapshot, target, span, signal);
-  } finally {
-    await snapshot.close();
-  }
-}
-
-/** As `copyStore`, from a snapshot that the caller took earlier. */
-export async function copyEntries(
   source: KeyValueReader,
   target: KeyValueStore,
   span: KeySpan,
