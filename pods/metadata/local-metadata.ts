@@ -28,6 +28,12 @@ export async function openLocalMetadata(options: LocalMetadataOptions): Promise<
   };
 }
 
+/** Puts all objects of `source` into an empty local directory, as they are. */
+export async function copyObjects(source: ClusterMetadata, target: ClusterMetadata): Promise<void> {
+  for (const object of await source.collections.list()) await (target.collections as LocalObjectStore<VectorCollection>).import(object);
+  for (const object of await source.shards.list()) await (target.shards as LocalObjectStore<VectorShard>).import(object);
+}
+
 class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implements ObjectStore<T> {
   readonly #options: LocalMetadataOptions;
   readonly #directory: string;
@@ -80,6 +86,11 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
       const resourceVersion = String(Number(metadata.resourceVersion) + 1);
       return this.#store({ ...object, metadata: { ...object.metadata, uid: metadata.uid, resourceVersion } });
     });
+  }
+
+  /** Takes over an object with its identity. */
+  import(object: T): Promise<T> {
+    return this.#inOrder(() => this.#store(object));
   }
 
   delete(name: string, resourceVersion: string): Promise<void> {

@@ -6,7 +6,6 @@
  *     store/          the pod's RocksDB
  *     checkpoints/    per replica number
  *     metadata/       the cluster's objects (standalone only)
- *     first-key       the API key made at the first start, until it was printed (standalone only)
  */
 
 import { join } from 'node:path';

@@ -75,6 +75,16 @@ export class CheckpointDirectory {
     return undefined;
   }
 
+  /** The newest whole checkpoint, changing nothing. */
+  async peek(): Promise<StoredCheckpoint | undefined> {
+    for (const name of (await this.#fileSystem.list(this.#directory)).reverse()) {
+      const directory = join(this.#directory, name);
+      const manifest = await this.#readManifest(directory);
+      if (manifest !== undefined) return { directory, manifest };
+    }
+    return undefined;
+  }
+
   /** Writes a checkpoint, makes it durable, and removes the older ones. */
   async write(content: CheckpointContent): Promise<StoredCheckpoint> {
     const name = String(++this.#lastNumber).padStart(10, '0');

@@ -1,0 +1,47 @@
+/** Figures of a data pod as metrics. */
+
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import { single, type Metrics, type Observation } from '../telemetry/metrics.ts';
+import type { DataPod, HostedReplica } from './data-pod.ts';
+
+type ShardMetric = 'points' | 'tailPoints' | 'graphPoints' | 'indexMemory' | 'appliedSeq' | 'applyLag' | 'checkpointLag';
+
+export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMetadata): void {
+  const perShard = (name: ShardMetric, read: (hosted: HostedReplica) => number): void => {
+    metrics.observe(name, (): Observation<ShardMetric>[] =>
+      pod.hosted().map((hosted) => ({ labels: { collection: hosted.collection, shard: hosted.registered.shardUID }, value: read(hosted) })),
+    );
+  };
+  perShard('points', ({ replica }) => replica.pointCount);
+  perShard('tailPoints', ({ replica }) => replica.state.index.tailPointCount);
+  perShard('graphPoints', ({ replica }) => replica.state.index.graphPointCount);
+  perShard('indexMemory', ({ replica }) => replica.statistics().indexMemoryBytes);
+  perShard('appliedSeq', ({ replica }) => replica.appliedSeq);
+  perShard('applyLag', ({ replica }) => {
+    const { commitSeq, appliedSeq } = replica.statistics();
+    return commitSeq - appliedSeq;
+  });
+  perShard('checkpointLag', ({ replica }) => {
+    const { checkpointSeq, appliedSeq } = replica.statistics();
+    return appliedSeq - checkpointSeq;
+  });
+
+  let collectionCount = 0;
+  const countCollections = (): void => {
+    void metadata.collections.list().then((collections) => (collectionCount = collections.length));
+  };
+  countCollections();
+  metadata.collections.watch(countCollections);
+  metrics.observe('collections', single(() => collectionCount));
+  metrics.observe('queueLength', () => [
+    { labels: { queue: 'log' }, value: pod.logStatistics().queuedRecordCount },
+    { labels: { queue: 'writes' }, value: pod.hosted().reduce((count, { replica }) => count + replica.pendingWriteCount, 0) },
+    { labels: { queue: 'reads' }, value: pod.hosted().reduce((count, { replica }) => count + replica.epochs.runningCount, 0) },
+  ]);
+  metrics.observe('logBytes', single(() => pod.logStatistics().sizeBytes));
+  metrics.observe('logSegments', single(() => pod.logStatistics().segmentCount));
+  metrics.observe('logAppends', single(() => pod.logStatistics().recordCount));
+  metrics.observe('logSyncs', single(() => pod.logStatistics().groupCount));
+  metrics.observe('diskUsed', single(() => pod.disk.usedFraction));
+  metrics.observe('writable', single(() => (pod.disk.writable ? 1 : 0)));
+}

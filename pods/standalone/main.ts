@@ -1,0 +1,84 @@
+/** `shoal standalone`: reads the configuration, starts everything, says where it is, and ends in order. */
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { asShoalError } from '../kernel/errors.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { readServerConfig, serverHelp, wantsHelp, type ServerConfig } from '../kernel/config.ts';
+import { processLogger } from '../kernel/logger.ts';
+import { createShutdown, exitOnSignals } from '../kernel/shutdown.ts';
+import { startStandalone, type Standalone } from './standalone.ts';
+
+/** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
+export async function main(argv: readonly string[]): Promise<number> {
+  if (wantsHelp(argv)) {
+    process.stdout.write(serverHelp('shoal standalone'));
+    return 0;
+  }
+  let config: ServerConfig;
+  try {
+    config = readConfig(argv);
+  } catch (error) {
+    process.stderr.write(`shoal standalone: ${asShoalError(error).message}\n`);
+    return 2;
+  }
+  const logger = processLogger(config.logLevel);
+  const shutdown = createShutdown(systemClock, logger);
+  exitOnSignals(process, shutdown);
+  const version = versionOf();
+  try {
+    const standalone = await startStandalone({
+      config: { ...config, dataDirectory: resolve(config.dataDirectory) },
+      version,
+      descriptors: readFileSync(new URL('../../proto/gen/descriptors.binpb', import.meta.url)),
+      logger,
+      shutdown,
+      unsafeSkipSync: process.env['SHOAL_TEST_UNSAFE_SKIP_SYNC'] === '1',
+      // Rule F1: a failed fsync ends the process. What was acknowledged is on the disk; a new process finds out.
+      onFailure: (error) => {
+        logger.error({ error }, 'the log or the store failed; ending the process');
+        setImmediate(() => process.exit(1));
+      },
+    });
+    process.stdout.write(greeting(version, config, standalone));
+    return await new Promise<number>(() => undefined);
+  } catch (error) {
+    const { code, message } = asShoalError(error);
+    process.stderr.write(`shoal standalone: ${code}: ${message}\n`);
+    if (code === 'INTERNAL') logger.error({ error: (error as { cause?: unknown }).cause ?? error }, 'start failed');
+    await shutdown.begin('start failed');
+    process.exit(1);
+  }
+}
+
+function readConfig(argv: readonly string[]): ServerConfig {
+  return readServerConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+}
+
+function versionOf(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}
+
+/** Printed once everything serves; the three lines can be pasted as they are. */
+function greeting(version: string, config: ServerConfig, { gateway, dataDirectory, firstKey }: Standalone): string {
+  const scheme = config.tlsCertificate === undefined ? 'http' : 'https';
+  const host = gateway.httpAddress.host.includes(':') ? `[${gateway.httpAddress.host}]` : gateway.httpAddress.host;
+  const url = `${scheme}://${host}:${gateway.httpAddress.port}`;
+  const key = firstKey ?? '$SHOAL_API_KEY';
+  const curl = (path: string, body: string): string =>
+    `curl -sS ${url}${path}${config.noAuth ? '' : ` -H "Authorization: Bearer ${key}"`} -H 'Content-Type: application/json' -d '${body}'`;
+  return [
+    `Shoal ${version}`,
+    `  HTTP   ${url}  (documentation at ${url}/docs)`,
+    `  gRPC   ${host}:${gateway.grpcAddress.port}`,
+    `  data   ${dataDirectory}`,
+    ...(firstKey === undefined ? [] : [`  key    ${firstKey}  (all rights; shown only now)`]),
+    '',
+    'Try it:',
+    curl('/v1/collections', '{"name":"demo","dimension":3,"distance":"cosine"}'),
+    curl('/v1/collections/demo/points', '{"points":[{"id":"a","vector":[1,0,0],"payload":{"colour":"red"}},{"id":"b","vector":[0,1,0]}]}'),
+    curl('/v1/collections/demo/points/search', '{"vector":[0.9,0.1,0],"topK":2}'),
+    '',
+    '',
+  ].join('\n');
+}
