@@ -134,6 +134,13 @@ export const limits = {
   traceBatchSpansMax: 512,
   traceExportIntervalMs: 1_000,
   traceExportTimeoutMs: 5_000,
+
+  // Command line
+  importBatchPointCountDefault: 500,
+  importBatchBytesMax: 4 * mebibytes,
+  importSlotCountMax: 32,
+  importRetryMsDefault: 120_000,
+  exportPageBytesTarget: 2 * mebibytes,
 } as const;
 
 export type Limits = typeof limits;
