@@ -1,0 +1,26 @@
+/** vectron.v1.VectronService over gRPC. */
+
+import { VectronServiceService } from '../../../proto/gen/vectron/v1/apigateway.ts';
+import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
+import { serverStream, unary, type GrpcService } from '../dialect.ts';
+import { strictDefinition } from '../grpc-definition.ts';
+import {
+  createCollection, deleteCollection, deletePoint, getCollectionStatus, getPoint, listCollections, search, searchStream, submitFeedback, updateUserProfile, upsert,
+} from './vectron-calls.ts';
+
+export const vectronService: GrpcService = {
+  definition: strictDefinition(VectronServiceService),
+  methods: {
+    createCollection: unary('admin', createCollection),
+    deleteCollection: unary('admin', deleteCollection),
+    upsert: unary('write', upsert),
+    search: unary('read', (api, request: wire.SearchRequest, context) => search(api, request, context, 'protobuf')),
+    searchStream: serverStream('read', searchStream),
+    get: unary('read', getPoint),
+    delete: unary('write', deletePoint),
+    listCollections: unary('read', listCollections),
+    getCollectionStatus: unary('read', getCollectionStatus),
+    updateUserProfile: unary('read', updateUserProfile),
+    submitFeedback: unary('write', submitFeedback),
+  },
+};
