@@ -16,8 +16,9 @@ export interface LabelSet {
 export const noLabel = 0xffff_ffff;
 
 export function hasLabel(set: LabelSet, label: number): boolean {
-  // A word past the end reads as undefined, and `undefined & bit` is 0.
-  return ((set.words[label >>> 5] as number) & (1 << (label & 31))) !== 0;
+  const index = label >>> 5;
+  // Reading a typed array past its end is right but slow, and slow for every later read at the same place in the code.
+  return index < set.words.length && ((set.words[index] as number) & (1 << (label & 31))) !== 0;
 }
 
 /** Calls `visit` for each label of words [from, to), in ascending order. */
@@ -121,14 +122,17 @@ export class LabelBits implements LabelSet {
   /** Keeps what is in both. */
   and(other: LabelSet): this {
     const words = this.#words;
-    for (let i = 0; i < words.length; i++) words[i] = (words[i] as number) & (other.words[i] ?? 0);
+    const shared = Math.min(words.length, other.words.length);
+    for (let i = 0; i < shared; i++) words[i] = (words[i] as number) & (other.words[i] as number);
+    words.fill(0, shared);
     return this.#recount();
   }
 
   or(other: LabelSet): this {
     this.grow(other.words.length * 32);
     const words = this.#words;
-    for (let i = 0; i < other.words.length; i++) words[i] = (words[i] as number) | (other.words[i] as number);
+    const others = other.words;
+    for (let i = 0; i < others.length; i++) words[i] = (words[i] as number) | (others[i] as number);
     return this.#recount();
   }
 
@@ -178,7 +182,9 @@ export class LabelBits implements LabelSet {
 
   #recount(): this {
     let count = 0;
-    for (const word of this.#words) {
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i] as number;
       const pairs = word - ((word >>> 1) & 0x5555_5555);
       const nibbles = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
       count += Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;

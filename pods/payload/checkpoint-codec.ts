@@ -31,7 +31,7 @@ const kinds = { header: 1, field: 2, set: 3, dictionary: 4, pairs: 5, end: 6 } a
 const setNames = ['present', 'nulls', 'foreign', 'overfull'] as const;
 const frameHeaderBytes = 12;
 /** Bodies are made about this long; the turn of the event loop ends after each. */
-const bodyBytes = 256 * 1024;
+const bodyBytes = 64 * 1024;
 const bodyBytesMax = 2 * bodyBytes;
 
 export async function encodeCheckpoint(
@@ -117,25 +117,26 @@ function* setBodies({ sets }: Snapshot): Generator<Uint8Array> {
 }
 
 function* dictionaryBodies(dictionary: Dictionary, numberLimit: number): Generator<Uint8Array> {
-  let numbers: number[] = [];
-  let texts: Uint8Array[] = [];
-  let bytes = 0;
-  const body = (): Uint8Array =>
-    joined([Uint32Array.of(numbers.length), Uint32Array.from(numbers), Uint32Array.from(texts, (text) => text.length), ...texts]);
+  const texts = Buffer.allocUnsafe(bodyBytes);
+  const numbers: number[] = [];
+  const lengths: number[] = [];
+  let used = 0;
+  const flush = (): Uint8Array => {
+    const body = joined([Uint32Array.of(numbers.length), Uint32Array.from(numbers), Uint32Array.from(lengths), texts.subarray(0, used)]);
+    numbers.length = lengths.length = used = 0;
+    return body;
+  };
   for (let number = 0; number < numberLimit; number++) {
     const text = dictionary.stringOf(number);
     if (text === undefined) continue;
-    const encoded = Buffer.from(text, 'utf8');
+    // UTF-8 takes at most three bytes for each unit of UTF-16.
+    if (used + lengths.length * 8 + text.length * 3 > bodyBytes) yield flush();
+    const length = texts.write(text, used, 'utf8');
     numbers.push(number);
-    texts.push(encoded);
-    bytes += encoded.length + 8;
-    if (bytes < bodyBytes) continue;
-    yield body();
-    numbers = [];
-    texts = [];
-    bytes = 0;
+    lengths.push(length);
+    used += length;
   }
-  if (numbers.length > 0) yield body();
+  if (numbers.length > 0) yield flush();
 }
 
 function* pairBodies(runs: readonly PairRun[]): Generator<Uint8Array> {
@@ -165,7 +166,7 @@ interface Decoding {
   readonly fields: FieldIndex[];
 }
 
-function readHeader(body: Uint8Array): Decoding {
+function readHeader(body: Uint8Array<ArrayBuffer>): Decoding {
   const reader = new BodyReader(body);
   const [found, labelLimit] = reader.words(2) as unknown as [number, number];
   if (found !== format) throw corrupt(`has format ${found}; this version knows ${format}`);
@@ -185,7 +186,7 @@ function readHeader(body: Uint8Array): Decoding {
   return { specs: specs as PayloadIndexSpec[], labelLimit, fields: [] };
 }
 
-function readFrame(state: Decoding, kind: number, body: Uint8Array): void {
+function readFrame(state: Decoding, kind: number, body: Uint8Array<ArrayBuffer>): void {
   const reader = new BodyReader(body);
   if (kind === kinds.field) {
     const spec = state.specs[state.fields.length];
@@ -231,7 +232,7 @@ function readFrame(state: Decoding, kind: number, body: Uint8Array): void {
 }
 
 /** Cuts a stream into frames, their checksums compared. */
-async function* framesOf(chunks: Chunks): AsyncGenerator<{ kind: number; body: Uint8Array }> {
+async function* framesOf(chunks: Chunks): AsyncGenerator<{ kind: number; body: Uint8Array<ArrayBuffer> }> {
   let held = new Uint8Array();
   let checksum = 0;
   for await (const chunk of chunks) {
@@ -261,11 +262,11 @@ function frameChecksum(kindAndLength: Uint8Array, body: Uint8Array, before: numb
 
 /** Reads a body whose checksum is right; a body too short is a defect or another version's work, and CORRUPTION too. */
 class BodyReader {
-  readonly #body: Uint8Array;
+  readonly #body: Buffer;
   #position = 0;
 
-  constructor(body: Uint8Array) {
-    this.#body = body;
+  constructor(body: Uint8Array<ArrayBuffer>) {
+    this.#body = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   }
 
   get remaining(): number {
@@ -288,7 +289,7 @@ class BodyReader {
     if (!Number.isInteger(byteCount) || byteCount > this.remaining) throw corrupt('has a frame that is too short');
     const start = this.#position;
     this.#position += byteCount;
-    return Buffer.from(this.#body.buffer, this.#body.byteOffset + start, byteCount).toString('utf8');
+    return this.#body.toString('utf8', start, this.#position);
   }
 
   expectEnd(): void {

@@ -35,11 +35,12 @@ export class Dictionary {
 
   /** The number of the string; a new one when it has none. */
   intern(text: string): number {
-    const known = this.find(text);
+    const map = this.#mapOf(text);
+    const known = map.get(text);
     if (known !== undefined) return known;
     // While pinned, numbers are not used again: a reader may still ask for their old strings.
     const number = (this.#pinned ? undefined : this.#free.pop()) ?? this.#strings.length;
-    this.#put(number, text);
+    this.#put(map, number, text);
     return number;
   }
 
@@ -77,12 +78,13 @@ export class Dictionary {
 
   /** Gives a string the number it had in a checkpoint, numbers ascending. False when that cannot be. */
   restore(number: number, text: string): boolean {
-    if (number < this.#strings.length || this.find(text) !== undefined) return false;
+    const map = this.#mapOf(text);
+    if (number < this.#strings.length || map.has(text)) return false;
     while (this.#strings.length < number) {
       this.#free.push(this.#strings.length);
       this.#strings.push(undefined);
     }
-    this.#put(number, text);
+    this.#put(map, number, text);
     return true;
   }
 
@@ -93,9 +95,9 @@ export class Dictionary {
     return letters + this.#size * (24 + 40) + this.#strings.length * 8;
   }
 
-  #put(number: number, text: string): void {
+  #put(map: Map<string, number>, number: number, text: string): void {
     this.#strings[number] = text;
-    this.#mapOf(text).set(text, number);
+    map.set(text, number);
     this.#size++;
     if (this.#maps.length === 1 && this.#size > splitCount) this.#spread();
   }

@@ -164,8 +164,7 @@ export class FieldIndex {
       case 'integer':
       case 'float':
       case 'bool':
-        // Adding 0 makes 0 of -0 as well.
-        return Number(value) + 0;
+        return Number(value);
       case 'datetime':
         return parseInstant(value as string);
     }

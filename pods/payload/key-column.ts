@@ -50,8 +50,9 @@ export class KeyColumn {
 
   /** Adds one key above all that the label has. */
   append(label: number, key: number): void {
-    const keys = this.get(label);
-    this.set(label, keys.length === 0 ? [key] : [...keys, key]);
+    const page = this.#pages[pageOf(label)];
+    if (page?.[label % pageLabels] === none) page[label % pageLabels] = key;
+    else this.set(label, [...this.get(label), key]);
   }
 
   /** Approximate: lists are counted by the page. */

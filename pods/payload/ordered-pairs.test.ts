@@ -97,3 +97,13 @@ test('a few pairs take little memory', () => {
   for (let label = 0; label < 10; label++) pairs.add(label, label);
   assert.ok(pairs.memoryBytes() < 256, `${pairs.memoryBytes()} bytes`);
 });
+
+test('memory follows the number of pairs down as well as up', () => {
+  const random = seededRandom(seed);
+  const pairs = new OrderedPairs();
+  for (let label = 0; label < 20_000; label++) pairs.add(below(random, 1_000), label);
+  const full = pairs.memoryBytes();
+  for (const run of pairs.snapshot()) for (let i = 0; i < run.count; i++) if (random.fraction() < 0.95) pairs.remove(run.keys[i]!, run.labels[i]!);
+  assert.ok(pairs.size > 500 && pairs.size < 1_500, `${pairs.size} pairs left`);
+  assert.ok(pairs.memoryBytes() < full / 4, `${pairs.memoryBytes()} of ${full} bytes`);
+});

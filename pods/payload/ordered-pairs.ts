@@ -200,19 +200,25 @@ export class OrderedPairs {
     return right;
   }
 
+  /** Joins a leaf that has become small with a neighbour, where the two leave room for changes. */
   #mergeOrDrop(place: number): void {
-    const leaf = this.#leaves[place] as Leaf;
-    if (leaf.count === 0) {
+    if ((this.#leaves[place] as Leaf).count === 0) {
       this.#leaves.splice(place, 1);
       return;
     }
-    const next = this.#leaves[place + 1];
-    if (next === undefined || leaf.count + next.count > (leafPairsMax * 3) / 4) return;
+    const fits = (left: number): boolean => {
+      const [one, other] = [this.#leaves[left], this.#leaves[left + 1]];
+      return one !== undefined && other !== undefined && one.count + other.count <= (leafPairsMax * 3) / 4;
+    };
+    const left = fits(place) ? place : place - 1;
+    if (!fits(left)) return;
+    const leaf = this.#changeable(left);
+    const next = this.#leaves[left + 1] as Leaf;
     reserve(leaf, leaf.count + next.count);
     leaf.keys.set(next.keys.subarray(0, next.count), leaf.count);
     leaf.labels.set(next.labels.subarray(0, next.count), leaf.count);
     leaf.count += next.count;
-    this.#leaves.splice(place + 1, 1);
+    this.#leaves.splice(left + 1, 1);
   }
 }
 

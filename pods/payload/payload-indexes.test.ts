@@ -108,7 +108,7 @@ async function expectRight(indexes: PayloadIndexes, payloads: Payloads, filter: 
   assert.deepEqual(resolved(plan, payloads), truth(filter, payloads), JSON.stringify(filter));
 }
 
-async function encoded(indexes: PayloadIndexes, between: () => void = () => undefined): Promise<Uint8Array> {
+async function encoded(indexes: PayloadIndexes, between: () => void = () => undefined): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   await indexes.encode(async (chunk) => {
     chunks.push(chunk.slice());
@@ -234,6 +234,10 @@ describe('what a plan says', () => {
     [{ field: 'k', equals: 'a' }, { certain: [1, 4], uncertain: [5], fields: [] }],
     [{ not: { field: 'k', equals: 'a' } }, { certain: [2, 3, 6], uncertain: [5], fields: [] }],
     [{ field: 'k', exists: true }, { exact: [1, 2, 3, 4, 5] }],
+    [{ field: 'k', equals: 'x'.repeat(limits.indexedKeywordLengthMax + 1) }, { certain: [], uncertain: [3, 5], fields: [] }],
+    [{ field: 'k', equals: 'x'.repeat(limits.indexedKeywordLengthMax) }, { certain: [], uncertain: [5], fields: [] }],
+    // What one part leaves open for number 5, the other settles.
+    [{ or: [{ field: 'k', equals: 'a' }, { field: 'n', exists: false }] }, { exact: [1, 4, 5, 6] }],
     [{ field: 'k', equals: 7 }, { certain: [], uncertain: [3, 5], fields: [] }],
     [{ field: 'other', equals: 7 }, { certain: [], uncertain: [1, 2, 3, 4, 5, 6], fields: ['other'] }],
     [{ and: [{ field: 'other', equals: 7 }, { field: 'n', gte: 2 }] }, { certain: [], uncertain: [2, 4], fields: ['other'] }],
@@ -244,7 +248,7 @@ describe('what a plan says', () => {
     [{ or: [] }, { exact: [] }],
   ];
   for (const [json, expected] of table) {
-    test(JSON.stringify(json), async () => {
+    test(JSON.stringify(json).slice(0, 100), async () => {
       const plan = await indexes.evaluate(decodeFilter(json), live(payloads));
       const seen =
         plan.kind === 'exact'
@@ -345,7 +349,7 @@ describe('a checkpoint', () => {
       chunks.push(chunk.length);
       parts.push(chunk);
     });
-    assert.ok(chunks.length > 10 && Math.max(...chunks) < 300 * 1024, `${chunks.length} chunks, the largest ${Math.max(...chunks)}`);
+    assert.ok(chunks.length > 10 && Math.max(...chunks) < 80 * 1024, `${chunks.length} chunks, the largest ${Math.max(...chunks)}`);
     const { indexes: loaded } = await PayloadIndexes.decode(specs, parts);
     await expectRight(loaded, payloads, { kind: 'equals', field: 'id', value: 'name of the point 59999' });
     await expectRight(loaded, payloads, { kind: 'range', field: 'n', gte: 10, lt: 12 });

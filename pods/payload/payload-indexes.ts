@@ -122,7 +122,7 @@ export class PayloadIndexes {
 
   /**
    * Writes a checkpoint of this moment: what was updated before the call is in it, what is updated after is not, and
-   * updates do not wait. `write` takes a chunk of up to about 256 KiB; the next follows when it resolves. One at a time.
+   * updates do not wait. `write` takes a chunk of about 64 KiB; the next follows when it resolves. One at a time.
    */
   async encode(write: (chunk: Uint8Array) => Promise<void>): Promise<void> {
     assert(!this.#encoding, 'one checkpoint is written at a time');
