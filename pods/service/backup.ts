@@ -48,7 +48,7 @@ interface BackupManifest {
 
 const manifestName = 'backup.json';
 /** Every key of a store. */
-const wholeStore = { start: new Uint8Array(0), end: new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff]) };
+const wholeStore = { start: new Uint8Array(1), end: new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff]) };
 
 export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, directory: string, signal: AbortSignal): Promise<BackupAnswer> {
   try {

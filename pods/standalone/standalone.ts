@@ -6,8 +6,8 @@
 import { createAuthenticator, openAuthenticator } from '../auth/authenticator.ts';
 import { ensureFirstKey } from '../auth/first-key.ts';
 import { createKeyStore } from '../auth/key-store.ts';
-import { shoalDialect } from '../dialects/shoal/dialect.ts';
-import { vectronDialect } from '../dialects/vectron/dialect.ts';
+import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
+import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
 import { systemClock } from '../kernel/clock.ts';
