@@ -46,7 +46,7 @@ const table: [method: string, action: Action, argument: (collection: string) => 
   ['search.batch', 'read', (name) => name, 'collection'],
   ['feedback.submit', 'write', (collection) => ({ collection }), 'collection'],
   ['feedback.list', 'read', (name) => name, 'collection'],
-  ['cluster.status', 'read', () => undefined, 'any'],
+  ['cluster.status', 'admin', () => undefined, 'any'],
   ['cluster.backup', 'admin', () => '/tmp/x', 'all'],
   ['cluster.verify', 'admin', () => undefined, 'all'],
 ];

@@ -3,9 +3,9 @@
  *
  * | action  | what it allows                                                          |
  * | ------- | ----------------------------------------------------------------------- |
- * | `read`  | see collections, read and search points, list feedback, cluster status  |
+ * | `read`  | see collections, read and search points, list feedback                  |
  * | `write` | change points, submit feedback                                          |
- * | `admin` | create, change and delete collections; keys; backup and verify          |
+ * | `admin` | create, change and delete collections; keys; status, backup and verify  |
  *
  * No action includes another.
  */
@@ -64,7 +64,7 @@ export function authorizedApi(api: VectorApi): VectorApi {
       },
     },
     cluster: {
-      status: async (context) => (allow(context, 'read'), cluster.status(context)),
+      status: async (context) => (allow(context, 'admin'), cluster.status(context)),
       backup: async (context, directory) => (allowEverywhere(context, 'admin'), cluster.backup(context, directory)),
       verify: async (context) => (allowEverywhere(context, 'admin'), cluster.verify(context)),
     },

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { Metadata, loadPackageDefinition, status } from '@grpc/grpc-js';
+import { Metadata, type loadPackageDefinition, status } from '@grpc/grpc-js';
 import type { Client, MethodDefinition, ServiceDefinition, ServiceError } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { sleep, systemClock } from '../kernel/clock.ts';

@@ -13,7 +13,7 @@ import { serverStream, unary } from '../dialects/dialect.ts';
 import type { Dialect, HttpRoute } from '../dialects/dialect.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { readServerConfig } from '../kernel/config.ts';
-import { ShoalError } from '../kernel/errors.ts';
+import { type ShoalError } from '../kernel/errors.ts';
 import type { LogFields, Logger } from '../kernel/logger.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
