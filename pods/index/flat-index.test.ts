@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FlatIndex, flatIndexFactory } from './flat-index.ts';
-import { LabelBits } from './label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import { TopK } from './top-k.ts';
 import { vectorIndexConformance } from './vector-index.conformance.ts';
 

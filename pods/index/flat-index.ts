@@ -3,6 +3,7 @@
  * synchronous forms of its operations. Long work is cut into slices, between which the event loop runs.
  */
 
+import type { LabelSet } from '../domain/label-set.ts';
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import {
@@ -17,16 +18,7 @@ import {
 import { normalize, preparedQueries } from './distances.ts';
 import { RowTable } from './row-table.ts';
 import { TopK } from './top-k.ts';
-import type {
-  CheckpointPart,
-  IndexHits,
-  IndexParameters,
-  IndexSearch,
-  IndexSearchResult,
-  LabelSet,
-  VectorIndex,
-  VectorIndexFactory,
-} from './vector-index.ts';
+import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, IndexSearchResult, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 
 /** Float operations between two turns of the event loop: about a millisecond. */
 const sliceFloats = 1_000_000;

@@ -13,10 +13,10 @@
  */
 
 import { norm } from './distances.ts';
-import { hasLabel, LabelBits, noLabel } from './label-set.ts';
+import { hasLabel, LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
 import { NativeGraph, slotBytes } from './hnswlib-binding.ts';
 import type { RowTable } from './row-table.ts';
-import type { IndexParameters, LabelSet } from './vector-index.ts';
+import type { IndexParameters } from './vector-index.ts';
 
 const capacityMin = 256;
 /** hnswlib on top of a slot's own bytes: a mutex, a level, two table entries and the upper layers' neighbours. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { below, seededRandom } from '../kernel/random.ts';
 import { hnswlibIndexFactory } from './hnswlib-index.ts';
-import { LabelBits } from './label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import type { IndexParameters, VectorIndex } from './vector-index.ts';
 import { vectorIndexConformance } from './vector-index.conformance.ts';
 

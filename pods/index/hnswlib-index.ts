@@ -8,7 +8,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { startWorker, type WorkerThread } from '../kernel/workers.ts';
 import type { HnswlibRequest, HnswlibResponse, HnswlibWorkerData } from './hnswlib-messages.ts';
-import { LabelBits } from './label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import type {
   CheckpointPart,
   IndexHits,

@@ -1,7 +1,8 @@
 /** What `hnswlib-index.ts` and `hnswlib-worker.ts` say to each other. */
 
+import type { LabelSet } from '../domain/label-set.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import type { CheckpointPart, IndexParameters, LabelSet } from './vector-index.ts';
+import type { CheckpointPart, IndexParameters } from './vector-index.ts';
 
 export interface HnswlibWorkerData {
   readonly parameters: IndexParameters;

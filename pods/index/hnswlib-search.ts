@@ -4,10 +4,10 @@ import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
 import { preparedQueries } from './distances.ts';
 import type { HnswlibGraph } from './hnswlib-graph.ts';
 import type { HnswlibResponse, SearchRequest } from './hnswlib-messages.ts';
-import { forEachLabel, hasLabel } from './label-set.ts';
+import { forEachLabel, hasLabel, type LabelSet } from '../domain/label-set.ts';
 import type { RowScan, RowTable } from './row-table.ts';
 import { TopK } from './top-k.ts';
-import type { IndexHits, IndexParameters, LabelSet } from './vector-index.ts';
+import type { IndexHits, IndexParameters } from './vector-index.ts';
 
 /** Float operations of a scan in one step: about a millisecond. */
 const stepFloats = 1_000_000;

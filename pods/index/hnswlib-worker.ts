@@ -27,7 +27,7 @@ import { GraphFileReader } from './hnswlib-binding.ts';
 import { GraphRebuild, HnswlibGraph, nativeParameters } from './hnswlib-graph.ts';
 import type { HnswlibRequest, HnswlibResponse, HnswlibWorkerData } from './hnswlib-messages.ts';
 import { SearchJob } from './hnswlib-search.ts';
-import { noLabel } from './label-set.ts';
+import { noLabel } from '../domain/label-set.ts';
 import { RowTable } from './row-table.ts';
 import type { CheckpointPart, IndexParameters } from './vector-index.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { below, seededRandom } from '../kernel/random.ts';
-import { forEachLabel, hasLabel, LabelBits } from './label-set.ts';
+import { forEachLabel, hasLabel, LabelBits } from '../domain/label-set.ts';
 
 const sorted = (labels: Iterable<number>): number[] => [...labels].sort((a, b) => a - b);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
-import { LabelBits } from './label-set.ts';
+import { LabelBits } from '../domain/label-set.ts';
 import { RowTable } from './row-table.ts';
 
 /**

@@ -17,9 +17,9 @@
 import assert from 'node:assert/strict';
 import type { Metric } from '../domain/metric.ts';
 import { distanceOf, type Distance } from './distances.ts';
-import { hasLabel, LabelBits, noLabel } from './label-set.ts';
+import { hasLabel, LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
 import { TopK } from './top-k.ts';
-import type { IndexHits, LabelSet } from './vector-index.ts';
+import type { IndexHits } from './vector-index.ts';
 
 const blockFloats = 16_384;
 const noRow = 0xffff_ffff;

@@ -12,16 +12,8 @@ import { metrics, type Metric } from '../domain/metric.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
-import { LabelBits } from './label-set.ts';
-import type {
-  CheckpointPart,
-  IndexHits,
-  IndexParameters,
-  IndexSearch,
-  LabelSet,
-  VectorIndex,
-  VectorIndexFactory,
-} from './vector-index.ts';
+import { LabelBits, type LabelSet } from '../domain/label-set.ts';
+import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 
 const dimension = 16;
 const seed = Number(process.env['SHOAL_SEED'] ?? 20_241);

@@ -8,6 +8,7 @@
  *   dot         −⟨q, x⟩
  */
 
+import type { LabelSet } from '../domain/label-set.ts';
 import type { Metric } from '../domain/metric.ts';
 
 export interface IndexParameters {
@@ -16,13 +17,6 @@ export interface IndexParameters {
   /** Out-degree of the graph's upper layers (2m at the bottom); Malkov and Yashunin, arXiv:1603.09320. */
   readonly m: number;
   readonly efConstruction: number;
-}
-
-/** A set of labels, as a bit set: bit `label & 31` of word `label >>> 5`. Labels past the end are not in the set. */
-export interface LabelSet {
-  readonly words: Uint32Array;
-  /** Number of labels in the set. */
-  readonly count: number;
 }
 
 export interface IndexSearch {

@@ -7,8 +7,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { LabelBits, noLabel } from '../domain/label-set.ts';
-import type { LabelSet } from '../index/vector-index.ts';
+import { LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
 
 const chunkBytes = 1 << 20;
 const unitBytes = 8;
