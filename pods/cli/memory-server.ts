@@ -12,9 +12,15 @@ import { KeyServiceService, type Key } from '../../proto/gen/shoal/v1/key.ts';
 import { PointServiceService, type ItemResult, type Point, type PointUpsert, type ScrollPointsRequest, type UpsertPointsRequest, type UpsertPointsResponse } from '../../proto/gen/shoal/v1/point.ts';
 import { SearchServiceService } from '../../proto/gen/shoal/v1/search.ts';
 
+interface StoredCollection {
+  readonly collection: Collection;
+  readonly points: Map<string, Point>;
+  lastVersion: bigint;
+}
+
 export interface MemoryServer {
   readonly address: string;
-  readonly collections: Map<string, { collection: Collection; points: Map<string, Point> }>;
+  readonly collections: Map<string, StoredCollection>;
   /** Every upsert that arrived, repeats too, in order. */
   readonly upserts: { readonly clientId: string; readonly requestNumber: number; readonly pointCount: number }[];
   /** Called before an upsert is done; may wait, or throw to refuse it. */
@@ -50,22 +56,22 @@ export async function startMemoryServer(options: { readonly apiKey?: string } = 
   const server: Omit<MemoryServer, 'address'> = { collections: new Map(), upserts: [], beforeUpsert: () => undefined, afterUpsert: () => undefined, scrollLimitMax: 10_000, stop: () => grpc.forceShutdown() };
   const keys = new Map<string, Key>();
   const answers = new Map<string, Promise<UpsertPointsResponse>>();
-  let version = 0n;
 
-  const entry = (name: string): { collection: Collection; points: Map<string, Point> } => {
+  const entry = (name: string): StoredCollection => {
     const found = server.collections.get(name);
     if (found === undefined) throw new ShoalError('COLLECTION_NOT_FOUND', `no collection "${name}"`);
     found.collection.pointCount = BigInt(found.points.size);
     return found;
   };
-  const write = (points: Map<string, Point>, given: PointUpsert): ItemResult => {
-    const before = points.get(given.id);
+  const write = (stored: StoredCollection, given: PointUpsert): ItemResult => {
+    const before = stored.points.get(given.id);
     const condition = given.condition?.kind;
     if ((condition?.$case === 'absent' && before !== undefined) || (condition?.$case === 'version' && before?.version !== condition.version)) {
       return { id: given.id, outcome: 'condition-failed', version: before?.version ?? 0n };
     }
     const { condition: _, ...point } = given;
-    points.set(given.id, { ...point, version: ++version });
+    const version = ++stored.lastVersion;
+    stored.points.set(given.id, { ...point, version });
     return { id: given.id, outcome: before === undefined ? 'created' : 'updated', version };
   };
   const view = (point: Point, parts: { includeVector?: boolean | undefined; includePayload?: boolean | undefined }, vectorDefault: boolean): Point => ({
@@ -87,7 +93,7 @@ export async function startMemoryServer(options: { readonly apiKey?: string } = 
         spec: { name: request.name, dimension: request.dimension, metric: request.metric ?? 'cosine', shards: request.shards ?? 1, replication: request.replication, index: request.index, payloadIndexes: request.payloadIndexes },
         uid: `uid-${server.collections.size}-${request.name}`, createdAtMs: 1_700_000_000_000n, phase: 'ready', epoch: 1n, pointCount: 0n, shards: [],
       };
-      server.collections.set(request.name, { collection, points: new Map() });
+      server.collections.set(request.name, { collection, points: new Map(), lastVersion: 0n });
       return { created: true, collection };
     },
     listCollections: () => ({ collections: [...server.collections.keys()].map((name) => entry(name).collection) }),
@@ -108,7 +114,7 @@ export async function startMemoryServer(options: { readonly apiKey?: string } = 
       server.upserts.push({ clientId: request.clientId, requestNumber: Number(request.requestNumber), pointCount: request.points.length });
       await server.beforeUpsert(request);
       const identity = `${request.clientId}/${request.requestNumber}`;
-      const done = answers.get(identity) ?? Promise.resolve({ items: request.points.map((point) => write(entry(request.collection).points, point)), tokens: [] });
+      const done = answers.get(identity) ?? Promise.resolve({ items: request.points.map((point) => write(entry(request.collection), point)), tokens: [] });
       answers.set(identity, done);
       const answer = await done;
       await server.afterUpsert(request);

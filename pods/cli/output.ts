@@ -30,9 +30,10 @@ export function note(context: CommandContext, text: string): void {
 }
 
 function tableText(listing: Listing): string {
-  const table = new Table({ head: [...listing.columns], style: { head: [], border: [], compact: true }, chars: plainLines });
+  const table = new Table({ head: [...listing.columns], style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 }, chars: plainLines });
   for (const row of listing.rows) table.push(row.map((cell) => (cell === undefined ? '' : String(cell))));
-  return listing.footer === undefined ? table.toString() : `${table.toString()}\n${listing.footer}`;
+  const text = table.toString().replaceAll(/ +$/gm, '');
+  return listing.footer === undefined ? text : `${text}\n${listing.footer}`;
 }
 
 /** No frame: a table can be cut and pasted, and searched by column. */
