@@ -70,7 +70,7 @@ function isAlive(pid) {
 }
 
 /** Removes the lock of a dead owner, and only that one: another process may have replaced it since we looked. */
-function breakLock(directory, token) {
+export function breakLock(directory, token) {
   try {
     mkdirSync(join(directory, `break-${token}`));
     if (look(directory).token !== token) {

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ensureInstalled, fingerprint, installedDifference } from './installation.mjs';
-import { withInstallLock } from './install-lock.mjs';
+import { breakLock, withInstallLock } from './install-lock.mjs';
 import { libraryProblem, loadMessage } from './native-libraries.mjs';
 
 const lockfile = {
@@ -135,7 +135,7 @@ describe('installing', { skip: `${process.platform}-${process.arch}` === 'linux-
   });
 });
 
-describe('the lock', () => {
+describe('the lock', { timeout: 20_000 }, () => {
   const times = { heartbeatMs: 20, abandonedAfterMs: 800, pollMs: 5 };
   const owner = (content) => write('.install-lock/owner.json', { token: 'old', pid: process.pid, host: 'elsewhere', ...content });
   const leftovers = () => readdirSync(root).filter((name) => name.startsWith('.install-lock'));
@@ -172,10 +172,10 @@ describe('the lock', () => {
   });
 
   const abandoned = [
-    { name: 'whose process is gone', content: { host: hostname(), pid: 2 ** 22 + 1 } },
-    { name: 'whose heart stands still', content: {} },
+    { name: 'whose process is gone', content: { host: hostname(), pid: 2 ** 22 + 1 }, abandonedAfterMs: Infinity },
+    { name: 'whose heart stands still', content: {}, abandonedAfterMs: 200 },
   ];
-  for (const { name, content } of abandoned) {
+  for (const { name, content, abandonedAfterMs } of abandoned) {
     test(`of an owner ${name} is broken, by one of several`, async () => {
       owner(content);
       let inside = 0;
@@ -187,12 +187,25 @@ describe('the lock', () => {
             seen.push(inside);
             await sleep(3);
             inside -= 1;
-          }, times),
+          }, { ...times, abandonedAfterMs }),
         ),
       );
       assert.deepEqual([seen, leftovers()], [[1, 1, 1, 1], []]);
     });
   }
+
+  test('is left alone when another one took its place', () => {
+    owner({ token: 'new' });
+    breakLock(join(root, '.install-lock'), 'old');
+    assert.deepEqual(readdirSync(join(root, '.install-lock')), ['owner.json']);
+  });
+
+  test('is left to the one that is already breaking it', () => {
+    owner();
+    mkdirSync(join(root, '.install-lock', 'break-old'));
+    breakLock(join(root, '.install-lock'), 'old');
+    assert.deepEqual(leftovers(), ['.install-lock']);
+  });
 
   test('is released when the work fails', async () => {
     await assert.rejects(withInstallLock(root, quiet, async () => Promise.reject(new Error('broken')), times), /broken/);

@@ -44,14 +44,14 @@ test('generated files that are missing, extra or different are named', () => {
 
 describe('a program run in our place', () => {
   const wrapper = `import { runInPlace } from '${checkoutRoot}/tools/child.mjs'; process.exitCode = await runInPlace(process.execPath, ['-e', process.argv[1]]);`;
-  const run = (program) => spawn(process.execPath, ['--input-type=module', '--eval', wrapper, program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = (program) => spawn(process.execPath, ['--input-type=module', '--eval', wrapper, program], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000, killSignal: 'SIGKILL' });
   const end = (child) => new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
 
   test('gives its exit code', async () => assert.deepEqual(await end(run('process.exit(7)')), { code: 7, signal: null }));
   test('gives the signal that ended it', async () => assert.deepEqual(await end(run("process.kill(process.pid, 'SIGKILL')")), { code: null, signal: 'SIGKILL' }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     test(`gets ${signal}`, async () => {
-      const child = run(`process.on('${signal}', () => process.exit(42)); setInterval(() => {}, 1000); console.log('ready');`);
+      const child = run(`process.on('${signal}', () => process.exit(42)); setTimeout(() => {}, 15_000); console.log('ready');`);
       await new Promise((resolve) => child.stdout.once('data', resolve));
       child.kill(signal);
       assert.deepEqual(await end(child), { code: 42, signal: null });
