@@ -1,0 +1,68 @@
+/** The small parts of answers and definitions: sizes, numbers, text. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { GetPointsRequest, GetPointsResponse, PointServiceService } from '../../proto/gen/shoal/v1/point.ts';
+import type { PointView } from '../domain/point.ts';
+import { checkAnswerSize, type WireForm } from './answer-size.ts';
+import { numbersOf, shortNumber } from './float-numbers.ts';
+import { strictDefinition } from './grpc-definition.ts';
+
+const numbers: readonly [given: number, text: string][] = [
+  [0.1, '0.1'],
+  [-0.3, '-0.3'],
+  [1, '1'],
+  [0, '0'],
+  [0.12345679, '0.123456791'],
+  [3.4028235e38, '3.4028234663852886e+38'],
+  [1e-12, '9.999999960041972e-13'],
+  [16777216, '16777216'],
+];
+for (const [given, text] of numbers) {
+  test(`the 32-bit float ${given} is written ${text}`, () => {
+    assert.equal(JSON.stringify(shortNumber(Math.fround(given))), text);
+  });
+}
+
+test('every float reads back as itself', () => {
+  let state = 1;
+  const bits = new Uint32Array(20_000).map(() => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0));
+  const floats = new Float32Array(bits.buffer).filter(Number.isFinite);
+  assert.deepEqual(Float32Array.from(JSON.parse(JSON.stringify(numbersOf(floats))) as number[]), floats.map((float) => float + 0));
+});
+
+const sized = (count: number, dimension: number, payload: PointView['payload']): PointView[] =>
+  Array.from({ length: count }, (_, index) => ({ id: `point-${index}`, version: 1, vector: new Float32Array(dimension).fill(0.5), ...(payload === undefined ? {} : { payload }) }));
+
+const sizes: readonly [name: string, points: PointView[], form: WireForm, bytesMax: number, fits: boolean][] = [
+  ['vectors below the limit', sized(10, 100, undefined), 'protobuf', 4_100, true],
+  ['vectors above the limit', sized(10, 100, undefined), 'protobuf', 4_000, false],
+  ['more in JSON than in protobuf', sized(10, 100, undefined), 'json', 4_100, false],
+  ['payloads above the limit', sized(2, 1, { deep: [{ text: 'x'.repeat(3_000) }] }), 'protobuf', 4_100, false],
+  ['payloads below the limit', sized(2, 1, { deep: [{ text: 'x'.repeat(2_000) }] }), 'protobuf', 4_100, true],
+];
+for (const [name, points, form, bytesMax, fits] of sizes) {
+  test(`the size of an answer: ${name}`, () => {
+    const check = (): void => checkAnswerSize(points, form, 'lower topK', bytesMax);
+    if (fits) check();
+    else assert.throws(check, { code: 'RESPONSE_TOO_LARGE', message: `the answer would be larger than ${bytesMax} bytes; lower topK`, details: { limit: bytesMax } });
+  });
+}
+
+test('an answer that would fit is not refused by the estimate', () => {
+  const points = sized(100, 64, { title: 'é'.repeat(10), n: 1.25, none: null, list: [1, 2, 3], yes: true });
+  const message = GetPointsResponse.encode({
+    points: points.map(({ id, vector, payload }) => ({ id, version: 1n, vector: Array.from(vector!), packedVector: new Uint8Array(0), payload, text: undefined })),
+    missingIds: [],
+  }).finish();
+  checkAnswerSize(points, 'protobuf', '', message.length);
+});
+
+test('a definition made strict refuses text that is not UTF-8, and reads the rest as before', () => {
+  const { getPoints } = strictDefinition(PointServiceService);
+  const request: GetPointsRequest = { collection: 'docs', ids: ['é', '\ufeffa'], includeVector: true, includePayload: undefined, packVectors: false, consistency: undefined };
+  assert.deepEqual(getPoints.requestDeserialize(Buffer.from(GetPointsRequest.encode(request).finish())), request);
+  const broken = new BinaryWriter().uint32(0x0a).bytes(Uint8Array.of(0xff, 0x61)).finish();
+  assert.throws(() => getPoints.requestDeserialize(Buffer.from(broken)), TypeError);
+});
