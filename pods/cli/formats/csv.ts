@@ -74,7 +74,7 @@ async function* records(origin: ByteOrigin, name: string, options: ReaderOptions
   });
   const feed = async (): Promise<void> => {
     for await (const chunk of readChunks(origin, from.offset, signal)) {
-      if (!parser.write(chunk)) await new Promise<void>((resolve) => void parser.once('drain', resolve).once('close', resolve));
+      if (!parser.write(chunk)) await drained(parser);
       if (parser.destroyed) return;
     }
     parser.end();
@@ -87,6 +87,19 @@ async function* records(origin: ByteOrigin, name: string, options: ReaderOptions
   } finally {
     parser.destroy();
   }
+}
+
+/** Resolves when the parser takes more, or takes nothing any more. */
+function drained(parser: Parser): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      parser.removeListener('drain', done);
+      parser.removeListener('close', done);
+      resolve();
+    };
+    parser.on('drain', done);
+    parser.on('close', done);
+  });
 }
 
 function asFileError(error: unknown, name: string, from: Position): unknown {

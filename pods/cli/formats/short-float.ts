@@ -1,12 +1,9 @@
-/** 32-bit floats as the shortest decimals that read back as the same floats: half the bytes of their 64-bit forms. */
+/** 32-bit floats as short decimals that read back as the same floats: half the bytes of their 64-bit forms. */
 
 export function shortFloat(value: number): number {
-  for (let digits = 6; digits < 9; digits++) {
-    const rounded = Number(value.toPrecision(digits));
-    if (Math.fround(rounded) === value) return rounded;
-  }
+  const rounded = Number(value.toPrecision(8));
   // Nine significant digits tell all 32-bit floats apart.
-  return Number(value.toPrecision(9));
+  return Math.fround(rounded) === value ? rounded : Number(value.toPrecision(9));
 }
 
 export function shortVector(vector: Float32Array): number[] {
