@@ -18,11 +18,14 @@ export type WriteCondition =
 
 export type ItemOutcome = 'created' | 'updated' | 'deleted' | 'not-found' | 'condition-failed';
 
-export interface ItemResult {
-  readonly id: string;
+/** What became of one item of a request. The version is that of the point afterwards, 0 when there is none. */
+export interface OperationResult {
   readonly outcome: ItemOutcome;
-  /** The point's version afterwards; 0 when there is no such point. */
   readonly version: number;
+}
+
+export interface ItemResult extends OperationResult {
+  readonly id: string;
 }
 
 export interface PointUpsert {

@@ -17,7 +17,7 @@ import { limits } from '../kernel/limits.ts';
 import { retryAfterMs } from './http-errors.ts';
 import type { TlsFiles } from './http-server.ts';
 import type { Exchange, Pipeline } from './pipeline.ts';
-import { addReflection } from './reflection.ts';
+import { addReflection, serviceName } from './reflection.ts';
 
 export interface GrpcServerOptions {
   readonly host: string;
@@ -95,9 +95,6 @@ function addServices(server: Server, options: GrpcServerOptions): string[] {
   return names;
 }
 
-export function serviceName(definition: ServiceDefinition): string {
-  return Object.values(definition)[0]!.path.split('/')[1]!;
-}
 
 const asBytes = (bytes: unknown): Buffer => bytes as Buffer;
 

@@ -7,7 +7,6 @@ import type { Server, ServiceDefinition } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { service as healthService } from 'grpc-health-check';
 import type { GrpcService } from '../dialects/dialect.ts';
-import { serviceName } from './grpc-server.ts';
 
 export function addReflection(server: Server, descriptors: Uint8Array, services: readonly GrpcService[]): void {
   const described = fromBinary(FileDescriptorSetSchema, descriptors).file;
@@ -22,6 +21,10 @@ export function addReflection(server: Server, descriptors: Uint8Array, services:
     served.add(serviceName(definition));
   }
   reflection(files, [...served]).addToServer(server);
+}
+
+export function serviceName(definition: ServiceDefinition): string {
+  return Object.values(definition)[0]!.path.split('/')[1]!;
 }
 
 /** Of a package definition the service reads nothing but the serialised files. */

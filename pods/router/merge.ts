@@ -1,6 +1,6 @@
 /** Merging of shards' answers: the best k of all, best first; equal scores order by id, so that answers repeat. */
 
-import type { ShardHit } from '../shard/shard-service.ts';
+import type { ShardHit } from '../domain/shard-service.ts';
 
 export function mergeHits(answers: readonly (readonly ShardHit[])[], topK: number): ShardHit[] {
   if (answers.length === 1) return answers[0]!.slice(0, topK);

@@ -5,7 +5,7 @@ import { limits } from '../kernel/limits.ts';
 import { checkPointId, checkText, checkVector, encodePayload } from '../domain/point.ts';
 import type { ConsistencyToken, RequestContext } from '../api/context.ts';
 import type { ItemResult, PointApi, PointView, WriteAnswer } from '../api/vector-api.ts';
-import type { ShardWrite } from '../shard/shard-service.ts';
+import type { ShardWrite } from '../domain/shard-service.ts';
 import type { RoutedCollection } from './cluster-map.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { shardContext, type Routing } from './routing.ts';
@@ -86,7 +86,7 @@ export function createPointApi(routing: Routing): PointApi {
           }
         }
         if (failure === undefined) return { deletedCount, tokens };
-        if (!(failure instanceof ShoalError)) throw failure;
+        if (!(failure instanceof ShoalError)) throw failure as Error;
         throw new ShoalError(failure.code, failure.message, { details: { ...failure.details, deletedCount }, cause: failure });
       });
     },

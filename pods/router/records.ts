@@ -4,7 +4,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import type { RequestContext } from '../api/context.ts';
 import type { RecordStore } from '../api/records.ts';
 import { systemCollectionName } from '../metadata/objects.ts';
-import type { ShardService } from '../shard/shard-service.ts';
+import type { ShardService } from '../domain/shard-service.ts';
 import { shardContext, type Routing } from './routing.ts';
 
 export function createRecordStore(routing: Routing): RecordStore {

@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { sleep } from '../kernel/clock.ts';
 import { hasCode, ShoalError } from '../kernel/errors.ts';
 import type { RequestContext } from '../api/context.ts';
-import type { ShardContext, ShardService } from '../shard/shard-service.ts';
+import type { ShardContext, ShardService } from '../domain/shard-service.ts';
 import type { ClusterMap, RoutedCollection, RoutedShard } from './cluster-map.ts';
 import type { ShardClient } from './shard-client.ts';
 

@@ -9,7 +9,7 @@ import { limits } from '../kernel/limits.ts';
 import { checkVector } from '../domain/point.ts';
 import type { RequestContext } from '../api/context.ts';
 import type { SearchAnswer, SearchApi, SearchRequest, ShardWork } from '../api/vector-api.ts';
-import type { ShardSearch, ShardSearchAnswer } from '../shard/shard-service.ts';
+import type { ShardSearch, ShardSearchAnswer } from '../domain/shard-service.ts';
 import type { RoutedCollection, RoutedShard } from './cluster-map.ts';
 import { mergeHits } from './merge.ts';
 import { checkRange } from './points.ts';

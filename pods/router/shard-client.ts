@@ -3,7 +3,7 @@
  * answers a read is the client's choice; a write goes to the primary.
  */
 
-import type { ShardService } from '../shard/shard-service.ts';
+import type { ShardService } from '../domain/shard-service.ts';
 
 /** Where a shard is, as of one routing epoch of its collection. */
 export interface ShardRoute {

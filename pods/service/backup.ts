@@ -17,7 +17,6 @@ import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Random } from '../kernel/random.ts';
-import type { BackupAnswer } from '../api/vector-api.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { copyObjects, openLocalMetadata } from '../metadata/local-metadata.ts';
@@ -37,6 +36,13 @@ export interface BackupPorts {
   readonly version: string;
 }
 
+export interface BackupSummary {
+  readonly directory: string;
+  readonly sizeBytes: number;
+  readonly shardCount: number;
+  readonly pointCount: number;
+}
+
 interface BackupManifest {
   readonly format: 1;
   readonly createdAtMs: number;
@@ -50,7 +56,7 @@ const manifestName = 'backup.json';
 /** Every key of a store. */
 const wholeStore = { start: new Uint8Array(1), end: new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff]) };
 
-export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, directory: string, signal: AbortSignal): Promise<BackupAnswer> {
+export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, directory: string, signal: AbortSignal): Promise<BackupSummary> {
   try {
     await mkdir(dirname(directory), { recursive: true });
     await mkdir(directory);
@@ -69,7 +75,7 @@ export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: Cl
   }
 }
 
-async function copyPod(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, root: string, signal: AbortSignal): Promise<BackupAnswer> {
+async function copyPod(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, root: string, signal: AbortSignal): Promise<BackupSummary> {
   const target = await openDataDirectory(ports.fileSystem, root, ports.version);
   const pointCount = pod.hosted().reduce((count, { replica }) => count + replica.pointCount, 0);
   await copyStoreAndLog(ports, pod.options.store, target, signal);

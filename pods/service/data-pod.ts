@@ -15,7 +15,7 @@ import type { LogStatistics, PodLog } from '../log/log.ts';
 import type { Authority, MemberId } from '../replication/core.ts';
 import { ShardReplica } from '../shard/replica.ts';
 import { ReplicaService } from '../shard/replica-service.ts';
-import type { ShardService } from '../shard/shard-service.ts';
+import type { ShardService } from '../domain/shard-service.ts';
 import { replicaSpan } from '../storage/keys.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import type { DataDirectory } from './data-directory.ts';

@@ -7,7 +7,6 @@ import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { asShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
-import type { VerifyAnswer } from '../api/vector-api.ts';
 import type { PodLog } from '../log/log.ts';
 import { CheckpointDirectory } from '../shard/checkpoint.ts';
 import { StoredPoints } from '../shard/stored-points.ts';
@@ -23,9 +22,16 @@ export interface VerifyParts {
   readonly replicas: readonly RegisteredReplica[];
 }
 
+export interface Verification {
+  readonly ok: boolean;
+  /** Each fault as a sentence. */
+  readonly faults: readonly string[];
+  readonly checked: { readonly logRecords: number; readonly logBytes: number; readonly storeEntries: number; readonly storeBytes: number };
+}
+
 const sliceCount = 256;
 
-export async function verifyParts(parts: VerifyParts, signal: AbortSignal): Promise<VerifyAnswer> {
+export async function verifyParts(parts: VerifyParts, signal: AbortSignal): Promise<Verification> {
   const faults: string[] = [];
   /** A fault is a finding, not a failure of the check; the rest is still looked at. */
   const check = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {

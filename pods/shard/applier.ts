@@ -12,7 +12,7 @@ import type { Entry, Operation } from './operation.ts';
 import type { PayloadIndexing } from './payload-indexing.ts';
 import type { PointIndex } from './point-index.ts';
 import { encodeReplicaState } from './replica-state.ts';
-import { StoredPoints, type PointState, type StoredPayload } from './stored-points.ts';
+import type { PointState, StoredPayload, StoredPoints } from './stored-points.ts';
 
 export interface CommittedEntry {
   readonly term: number;

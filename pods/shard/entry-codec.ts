@@ -20,8 +20,8 @@
  */
 
 import { ShoalError } from '../kernel/errors.ts';
-import type { ItemOutcome } from '../domain/write.ts';
-import type { Entry, Operation, OperationResult } from './operation.ts';
+import type { ItemOutcome, OperationResult } from '../domain/write.ts';
+import type { Entry, Operation } from './operation.ts';
 
 const entryFormat = 1;
 const carriesIdempotency = 1;

@@ -9,8 +9,8 @@
 
 import { limits } from '../kernel/limits.ts';
 import { ShoalError } from '../kernel/errors.ts';
-import type { Idempotency } from '../domain/write.ts';
-import type { OperationResult } from './operation.ts';
+import type { Idempotency, OperationResult } from '../domain/write.ts';
+
 import { ByteReader, ByteWriter, decodeResults, encodeResults } from './entry-codec.ts';
 
 interface RememberedRequest {

@@ -3,7 +3,7 @@
  * logged, so that every replica applies the same change whatever it knows.
  */
 
-import type { Idempotency, ItemOutcome } from '../domain/write.ts';
+import type { Idempotency, OperationResult } from '../domain/write.ts';
 
 export type Operation =
   | {
@@ -20,12 +20,6 @@ export type Operation =
   | { readonly kind: 'delete'; readonly id: string }
   | { readonly kind: 'put-record'; readonly key: string; readonly version: number; readonly value: Uint8Array }
   | { readonly kind: 'delete-record'; readonly key: string };
-
-/** What became of one item of a request. The version is that of the point afterwards, 0 when there is none. */
-export interface OperationResult {
-  readonly outcome: ItemOutcome;
-  readonly version: number;
-}
 
 /** The content of a log entry. An entry without operations and results is the no-op of a new term (rule P2). */
 export interface Entry {

@@ -9,7 +9,7 @@ import { limits } from '../kernel/limits.ts';
 import type { Filter, PayloadIndexSpec } from '../domain/filter.ts';
 import { compileFilter } from '../domain/filter-match.ts';
 import { LabelBits } from '../domain/label-set.ts';
-import { PayloadIndexes } from '../payload/payload-indexes.ts';
+import type { PayloadIndexes } from '../payload/payload-indexes.ts';
 import type { LabelTable } from './label-table.ts';
 import { parsePayload, type StoredPayload, type StoredPoints } from './stored-points.ts';
 
@@ -47,9 +47,11 @@ export class PayloadIndexing {
     const uncertain = plan.uncertain.and(this.#labels.live);
     if (uncertain.count > limits.unindexedFilterPointCountMax) {
       const fields = plan.fields.join(', ');
+      // Without such a field it is values that the index's type does not hold which have to be looked at.
+      const advice = fields === '' ? 'their values are of another type than the payload index' : `add a payload index on ${fields}`;
       throw new ShoalError(
         'FIELD_NOT_INDEXED',
-        `the filter needs the payloads of ${uncertain.count} points of one shard, above the limit of ${limits.unindexedFilterPointCountMax}; add a payload index on ${fields}`,
+        `the filter needs the payloads of ${uncertain.count} points of one shard, above the limit of ${limits.unindexedFilterPointCountMax}; ${advice}`,
         { details: { field: fields, limit: limits.unindexedFilterPointCountMax, found: uncertain.count } },
       );
     }

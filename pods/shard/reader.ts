@@ -9,7 +9,7 @@ import { scoreFromDistance } from '../domain/metric.ts';
 import type { PointParts, PointView } from '../domain/point.ts';
 import type { PointSearchResult } from './point-index.ts';
 import type { ShardReplica } from './replica.ts';
-import type { ShardContext, ShardGet, ShardHit, ShardScroll, ShardScrollAnswer, ShardSearch, ShardSearchAnswer } from './shard-service.ts';
+import type { ShardContext, ShardGet, ShardHit, ShardScroll, ShardScrollAnswer, ShardSearch, ShardSearchAnswer } from '../domain/shard-service.ts';
 import { parsePayload, type PointState } from './stored-points.ts';
 import type { Consistency } from '../domain/consistency.ts';
 

@@ -22,7 +22,7 @@ import type {
   ShardService,
   ShardWrite,
   ShardWriteAnswer,
-} from './shard-service.ts';
+} from '../domain/shard-service.ts';
 import { itemsOf, needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
 
 const encoder = new TextEncoder();

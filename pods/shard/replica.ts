@@ -13,13 +13,13 @@ import { limits } from '../kernel/limits.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
 import type { Consistency } from '../domain/consistency.ts';
 import type { ShardStatistics } from '../domain/shard-statistics.ts';
-import type { Idempotency } from '../domain/write.ts';
+import type { Idempotency, OperationResult } from '../domain/write.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import { startCore, step, type Authority, type CoreInput, type CoreOutput, type CoreState, type MemberId } from '../replication/core.ts';
 import { applyEntries, type AppliedState, type CommittedEntry } from './applier.ts';
 import { decodeEntry, encodeEntry } from './entry-codec.ts';
 import { Latches } from './latches.ts';
-import { noOp, type Entry, type OperationResult } from './operation.ts';
+import { noOp, type Entry } from './operation.ts';
 import { recoverReplica, type RecoveredReplica, type RecoveryOptions } from './recovery.ts';
 
 export interface ReplicaOptions extends RecoveryOptions {

@@ -5,9 +5,9 @@
 
 import { compileFilter } from '../domain/filter-match.ts';
 import { encodePayload, type Payload } from '../domain/point.ts';
-import type { WriteCondition } from '../domain/write.ts';
-import type { Operation, OperationResult } from './operation.ts';
-import type { ShardWrite } from './shard-service.ts';
+import type { WriteCondition, OperationResult } from '../domain/write.ts';
+import type { Operation } from './operation.ts';
+import type { ShardWrite } from '../domain/shard-service.ts';
 import { parsePayload, type PointState, type StoredPayload } from './stored-points.ts';
 
 /** What is known of an id before the write. */

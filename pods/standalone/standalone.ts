@@ -5,13 +5,14 @@
 
 import { createAuthenticator, openAuthenticator } from '../auth/authenticator.ts';
 import { ensureFirstKey } from '../auth/first-key.ts';
-import { createKeyStore } from '../auth/key-store.ts';
+import { createKeyStore, type KeyStore } from '../auth/key-store.ts';
 import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
 import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
 import { systemClock } from '../kernel/clock.ts';
-import type { ServerConfig } from '../kernel/config.ts';
+import { isLoopback, type ServerConfig } from '../kernel/config.ts';
+import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
@@ -20,7 +21,6 @@ import type { Shutdown } from '../kernel/shutdown.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import { createRouter } from '../router/router.ts';
-import { createClusterApi } from '../service/cluster-api.ts';
 import { openDataDirectory } from '../service/data-directory.ts';
 import { DataPod } from '../service/data-pod.ts';
 import { inProcessShardClient } from '../service/in-process-shard-client.ts';
@@ -30,6 +30,7 @@ import { createOtlpTracer } from '../telemetry/otlp-tracer.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { noTracer } from '../telemetry/tracer.ts';
+import { createClusterApi } from './cluster-api.ts';
 import { ShardController } from './shard-controller.ts';
 
 export interface StandaloneOptions {
@@ -74,7 +75,6 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     unsafeSkipSync: options.unsafeSkipSync ?? false,
   });
   const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
-  let controller: ShardController | undefined;
   const pod = await DataPod.open({
     name: podName,
     directory,
@@ -89,16 +89,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     onFailure: options.onFailure,
     onStepDown: (shardUID, because) => {
       logger.warn({ shardUID, because }, 'a replica gave up its term');
-      controller?.replicaSteppedDown(shardUID);
+      controller.replicaSteppedDown(shardUID);
     },
   });
-  controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger });
+  const controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger });
   await controller.start();
 
   const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random });
   const keys = createKeyStore({ records: router.records, clock, random });
   const cluster = createClusterApi({ ports: { fileSystem, openStore: (path) => openRocksdbStore({ directory: path }), clock, random, version }, pod, metadata, startedAtMs });
-  const firstKey = config.noAuth ? undefined : await ensureFirstKey(keys, config.apiKeys, AbortSignal.timeout(limits.requestTimeoutMsDefault));
+  const firstKey = config.noAuth ? undefined : await firstKeyOf(config, keys);
   const gateway = await startGateway({
     config,
     api: router.api({ keys, cluster }),
@@ -128,6 +128,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     },
   });
   return { gateway, dataDirectory: config.dataDirectory, firstKey };
+}
+
+/** On loopback the first start makes a key; where others can reach the port, somebody must have chosen one. */
+async function firstKeyOf(config: ServerConfig, keys: KeyStore): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(limits.requestTimeoutMsDefault);
+  if (isLoopback(config.host)) return ensureFirstKey(keys, config.apiKeys, signal);
+  if (config.apiKeys.length > 0 || (await keys.count()) > 0) return undefined;
+  throw new ShoalError('INVALID_ARGUMENT', `there is no API key yet, and ${config.host} is not a loopback address: give keys in API_KEYS, or start once on 127.0.0.1 to make one`, {
+    details: { field: 'host' },
+  });
 }
 
 function podReadiness(pod: DataPod): { ready: boolean; reasons: string[] } {

@@ -2,9 +2,9 @@
 
 import type { ClusterApi } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
-import { writeBackup, type BackupPorts } from './backup.ts';
-import type { DataPod } from './data-pod.ts';
-import { verifyParts } from './verify.ts';
+import { writeBackup, type BackupPorts } from '../service/backup.ts';
+import type { DataPod } from '../service/data-pod.ts';
+import { verifyParts } from '../service/verify.ts';
 
 export interface ClusterApiOptions {
   readonly ports: BackupPorts;

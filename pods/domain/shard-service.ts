@@ -3,13 +3,12 @@
  * names what to do with points of this shard only; finding the shard and merging answers is the router's work.
  */
 
-import type { Consistency, ConsistencyToken } from '../domain/consistency.ts';
-import type { Filter } from '../domain/filter.ts';
-import type { PointParts, PointView } from '../domain/point.ts';
-import type { ShardStatistics } from '../domain/shard-statistics.ts';
-import type { Idempotency, PayloadChange, PointDelete, PointUpsert } from '../domain/write.ts';
+import type { Consistency, ConsistencyToken } from './consistency.ts';
+import type { Filter } from './filter.ts';
+import type { PointParts, PointView } from './point.ts';
+import type { ShardStatistics } from './shard-statistics.ts';
+import type { Idempotency, OperationResult, PayloadChange, PointDelete, PointUpsert } from './write.ts';
 import type { Span } from '../kernel/span.ts';
-import type { OperationResult } from './operation.ts';
 
 /** What travels with a request; the signal aborts at the deadline. */
 export interface ShardContext {
