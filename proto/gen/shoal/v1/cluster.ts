@@ -110,10 +110,10 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetStatusRequest>, I>>(base?: I): GetStatusRequest {
-    return GetStatusRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetStatusRequest>): GetStatusRequest {
+    return GetStatusRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetStatusRequest>, I>>(_: I): GetStatusRequest {
+  fromPartial(_: DeepPartial<GetStatusRequest>): GetStatusRequest {
     const message = createBaseGetStatusRequest();
     return message;
   },
@@ -200,10 +200,10 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetStatusResponse>, I>>(base?: I): GetStatusResponse {
-    return GetStatusResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetStatusResponse>): GetStatusResponse {
+    return GetStatusResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetStatusResponse>, I>>(object: I): GetStatusResponse {
+  fromPartial(object: DeepPartial<GetStatusResponse>): GetStatusResponse {
     const message = createBaseGetStatusResponse();
     message.version = object.version ?? "";
     message.mode = object.mode ?? "";
@@ -397,10 +397,10 @@ export const Pod: MessageFns<Pod> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Pod>, I>>(base?: I): Pod {
-    return Pod.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Pod>): Pod {
+    return Pod.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Pod>, I>>(object: I): Pod {
+  fromPartial(object: DeepPartial<Pod>): Pod {
     const message = createBasePod();
     message.name = object.name ?? "";
     message.ready = object.ready ?? false;
@@ -470,10 +470,10 @@ export const BackupRequest: MessageFns<BackupRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<BackupRequest>, I>>(base?: I): BackupRequest {
-    return BackupRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<BackupRequest>): BackupRequest {
+    return BackupRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<BackupRequest>, I>>(object: I): BackupRequest {
+  fromPartial(object: DeepPartial<BackupRequest>): BackupRequest {
     const message = createBaseBackupRequest();
     message.directory = object.directory ?? "";
     return message;
@@ -567,10 +567,10 @@ export const BackupResponse: MessageFns<BackupResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<BackupResponse>, I>>(base?: I): BackupResponse {
-    return BackupResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<BackupResponse>): BackupResponse {
+    return BackupResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<BackupResponse>, I>>(object: I): BackupResponse {
+  fromPartial(object: DeepPartial<BackupResponse>): BackupResponse {
     const message = createBaseBackupResponse();
     message.directory = object.directory ?? "";
     message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
@@ -618,10 +618,10 @@ export const VerifyRequest: MessageFns<VerifyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<VerifyRequest>, I>>(base?: I): VerifyRequest {
-    return VerifyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<VerifyRequest>): VerifyRequest {
+    return VerifyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<VerifyRequest>, I>>(_: I): VerifyRequest {
+  fromPartial(_: DeepPartial<VerifyRequest>): VerifyRequest {
     const message = createBaseVerifyRequest();
     return message;
   },
@@ -694,10 +694,10 @@ export const VerifyResponse: MessageFns<VerifyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<VerifyResponse>, I>>(base?: I): VerifyResponse {
-    return VerifyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<VerifyResponse>): VerifyResponse {
+    return VerifyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<VerifyResponse>, I>>(object: I): VerifyResponse {
+  fromPartial(object: DeepPartial<VerifyResponse>): VerifyResponse {
     const message = createBaseVerifyResponse();
     message.ok = object.ok ?? false;
     message.faults = object.faults?.map((e) => e) || [];
@@ -798,10 +798,10 @@ export const Checked: MessageFns<Checked> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Checked>, I>>(base?: I): Checked {
-    return Checked.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Checked>): Checked {
+    return Checked.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Checked>, I>>(object: I): Checked {
+  fromPartial(object: DeepPartial<Checked>): Checked {
     const message = createBaseChecked();
     message.logRecords = (object.logRecords !== undefined && object.logRecords !== null)
       ? BigInt(object.logRecords)
@@ -926,13 +926,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -211,10 +211,10 @@ export const Replication: MessageFns<Replication> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Replication>, I>>(base?: I): Replication {
-    return Replication.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Replication>): Replication {
+    return Replication.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Replication>, I>>(object: I): Replication {
+  fromPartial(object: DeepPartial<Replication>): Replication {
     const message = createBaseReplication();
     message.replicas = object.replicas ?? undefined;
     message.minInSync = object.minInSync ?? undefined;
@@ -300,10 +300,10 @@ export const IndexSpec: MessageFns<IndexSpec> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<IndexSpec>, I>>(base?: I): IndexSpec {
-    return IndexSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IndexSpec>): IndexSpec {
+    return IndexSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IndexSpec>, I>>(object: I): IndexSpec {
+  fromPartial(object: DeepPartial<IndexSpec>): IndexSpec {
     const message = createBaseIndexSpec();
     message.type = object.type ?? undefined;
     message.m = object.m ?? undefined;
@@ -369,10 +369,10 @@ export const PayloadIndex: MessageFns<PayloadIndex> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<PayloadIndex>, I>>(base?: I): PayloadIndex {
-    return PayloadIndex.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PayloadIndex>): PayloadIndex {
+    return PayloadIndex.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PayloadIndex>, I>>(object: I): PayloadIndex {
+  fromPartial(object: DeepPartial<PayloadIndex>): PayloadIndex {
     const message = createBasePayloadIndex();
     message.field = object.field ?? "";
     message.type = object.type ?? "";
@@ -499,10 +499,10 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateCollectionRequest>, I>>(base?: I): CreateCollectionRequest {
-    return CreateCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateCollectionRequest>): CreateCollectionRequest {
+    return CreateCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateCollectionRequest>, I>>(object: I): CreateCollectionRequest {
+  fromPartial(object: DeepPartial<CreateCollectionRequest>): CreateCollectionRequest {
     const message = createBaseCreateCollectionRequest();
     message.name = object.name ?? "";
     message.dimension = object.dimension ?? 0;
@@ -575,10 +575,10 @@ export const CreateCollectionResponse: MessageFns<CreateCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateCollectionResponse>, I>>(base?: I): CreateCollectionResponse {
-    return CreateCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateCollectionResponse>): CreateCollectionResponse {
+    return CreateCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateCollectionResponse>, I>>(object: I): CreateCollectionResponse {
+  fromPartial(object: DeepPartial<CreateCollectionResponse>): CreateCollectionResponse {
     const message = createBaseCreateCollectionResponse();
     message.created = object.created ?? false;
     message.collection = (object.collection !== undefined && object.collection !== null)
@@ -622,10 +622,10 @@ export const ListCollectionsRequest: MessageFns<ListCollectionsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListCollectionsRequest>, I>>(base?: I): ListCollectionsRequest {
-    return ListCollectionsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListCollectionsRequest>): ListCollectionsRequest {
+    return ListCollectionsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListCollectionsRequest>, I>>(_: I): ListCollectionsRequest {
+  fromPartial(_: DeepPartial<ListCollectionsRequest>): ListCollectionsRequest {
     const message = createBaseListCollectionsRequest();
     return message;
   },
@@ -676,10 +676,10 @@ export const ListCollectionsResponse: MessageFns<ListCollectionsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListCollectionsResponse>, I>>(base?: I): ListCollectionsResponse {
-    return ListCollectionsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListCollectionsResponse>): ListCollectionsResponse {
+    return ListCollectionsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListCollectionsResponse>, I>>(object: I): ListCollectionsResponse {
+  fromPartial(object: DeepPartial<ListCollectionsResponse>): ListCollectionsResponse {
     const message = createBaseListCollectionsResponse();
     message.collections = object.collections?.map((e) => Collection.fromPartial(e)) || [];
     return message;
@@ -731,10 +731,10 @@ export const GetCollectionRequest: MessageFns<GetCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetCollectionRequest>, I>>(base?: I): GetCollectionRequest {
-    return GetCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetCollectionRequest>): GetCollectionRequest {
+    return GetCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetCollectionRequest>, I>>(object: I): GetCollectionRequest {
+  fromPartial(object: DeepPartial<GetCollectionRequest>): GetCollectionRequest {
     const message = createBaseGetCollectionRequest();
     message.name = object.name ?? "";
     return message;
@@ -786,10 +786,10 @@ export const GetCollectionResponse: MessageFns<GetCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetCollectionResponse>, I>>(base?: I): GetCollectionResponse {
-    return GetCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetCollectionResponse>): GetCollectionResponse {
+    return GetCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetCollectionResponse>, I>>(object: I): GetCollectionResponse {
+  fromPartial(object: DeepPartial<GetCollectionResponse>): GetCollectionResponse {
     const message = createBaseGetCollectionResponse();
     message.collection = (object.collection !== undefined && object.collection !== null)
       ? Collection.fromPartial(object.collection)
@@ -865,10 +865,10 @@ export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateCollectionRequest>, I>>(base?: I): UpdateCollectionRequest {
-    return UpdateCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateCollectionRequest>): UpdateCollectionRequest {
+    return UpdateCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateCollectionRequest>, I>>(object: I): UpdateCollectionRequest {
+  fromPartial(object: DeepPartial<UpdateCollectionRequest>): UpdateCollectionRequest {
     const message = createBaseUpdateCollectionRequest();
     message.name = object.name ?? "";
     message.efSearch = object.efSearch ?? undefined;
@@ -924,10 +924,10 @@ export const PayloadIndexes: MessageFns<PayloadIndexes> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<PayloadIndexes>, I>>(base?: I): PayloadIndexes {
-    return PayloadIndexes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PayloadIndexes>): PayloadIndexes {
+    return PayloadIndexes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PayloadIndexes>, I>>(object: I): PayloadIndexes {
+  fromPartial(object: DeepPartial<PayloadIndexes>): PayloadIndexes {
     const message = createBasePayloadIndexes();
     message.payloadIndexes = object.payloadIndexes?.map((e) => PayloadIndex.fromPartial(e)) || [];
     return message;
@@ -979,10 +979,10 @@ export const UpdateCollectionResponse: MessageFns<UpdateCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateCollectionResponse>, I>>(base?: I): UpdateCollectionResponse {
-    return UpdateCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateCollectionResponse>): UpdateCollectionResponse {
+    return UpdateCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateCollectionResponse>, I>>(object: I): UpdateCollectionResponse {
+  fromPartial(object: DeepPartial<UpdateCollectionResponse>): UpdateCollectionResponse {
     const message = createBaseUpdateCollectionResponse();
     message.collection = (object.collection !== undefined && object.collection !== null)
       ? Collection.fromPartial(object.collection)
@@ -1036,10 +1036,10 @@ export const DeleteCollectionRequest: MessageFns<DeleteCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteCollectionRequest>, I>>(base?: I): DeleteCollectionRequest {
-    return DeleteCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteCollectionRequest>): DeleteCollectionRequest {
+    return DeleteCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteCollectionRequest>, I>>(object: I): DeleteCollectionRequest {
+  fromPartial(object: DeepPartial<DeleteCollectionRequest>): DeleteCollectionRequest {
     const message = createBaseDeleteCollectionRequest();
     message.name = object.name ?? "";
     return message;
@@ -1080,10 +1080,10 @@ export const DeleteCollectionResponse: MessageFns<DeleteCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteCollectionResponse>, I>>(base?: I): DeleteCollectionResponse {
-    return DeleteCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteCollectionResponse>): DeleteCollectionResponse {
+    return DeleteCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteCollectionResponse>, I>>(_: I): DeleteCollectionResponse {
+  fromPartial(_: DeepPartial<DeleteCollectionResponse>): DeleteCollectionResponse {
     const message = createBaseDeleteCollectionResponse();
     return message;
   },
@@ -1208,10 +1208,10 @@ export const CollectionSpec: MessageFns<CollectionSpec> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CollectionSpec>, I>>(base?: I): CollectionSpec {
-    return CollectionSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CollectionSpec>): CollectionSpec {
+    return CollectionSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CollectionSpec>, I>>(object: I): CollectionSpec {
+  fromPartial(object: DeepPartial<CollectionSpec>): CollectionSpec {
     const message = createBaseCollectionSpec();
     message.name = object.name ?? "";
     message.dimension = object.dimension ?? 0;
@@ -1348,10 +1348,10 @@ export const Collection: MessageFns<Collection> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Collection>, I>>(base?: I): Collection {
-    return Collection.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Collection>): Collection {
+    return Collection.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Collection>, I>>(object: I): Collection {
+  fromPartial(object: DeepPartial<Collection>): Collection {
     const message = createBaseCollection();
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? CollectionSpec.fromPartial(object.spec)
@@ -1531,10 +1531,10 @@ export const Shard: MessageFns<Shard> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Shard>, I>>(base?: I): Shard {
-    return Shard.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Shard>): Shard {
+    return Shard.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Shard>, I>>(object: I): Shard {
+  fromPartial(object: DeepPartial<Shard>): Shard {
     const message = createBaseShard();
     message.index = object.index ?? 0;
     message.uid = object.uid ?? "";
@@ -1612,10 +1612,10 @@ export const HashRange: MessageFns<HashRange> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<HashRange>, I>>(base?: I): HashRange {
-    return HashRange.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<HashRange>): HashRange {
+    return HashRange.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<HashRange>, I>>(object: I): HashRange {
+  fromPartial(object: DeepPartial<HashRange>): HashRange {
     const message = createBaseHashRange();
     message.start = object.start ?? "";
     message.end = object.end ?? "";
@@ -1775,10 +1775,10 @@ export const ShardStatistics: MessageFns<ShardStatistics> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ShardStatistics>, I>>(base?: I): ShardStatistics {
-    return ShardStatistics.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ShardStatistics>): ShardStatistics {
+    return ShardStatistics.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ShardStatistics>, I>>(object: I): ShardStatistics {
+  fromPartial(object: DeepPartial<ShardStatistics>): ShardStatistics {
     const message = createBaseShardStatistics();
     message.lastSeq = (object.lastSeq !== undefined && object.lastSeq !== null) ? BigInt(object.lastSeq) : 0n;
     message.commitSeq = (object.commitSeq !== undefined && object.commitSeq !== null) ? BigInt(object.commitSeq) : 0n;
@@ -1967,13 +1967,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -88,10 +88,10 @@ export const ConsistencyToken: MessageFns<ConsistencyToken> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ConsistencyToken>, I>>(base?: I): ConsistencyToken {
-    return ConsistencyToken.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConsistencyToken>): ConsistencyToken {
+    return ConsistencyToken.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConsistencyToken>, I>>(object: I): ConsistencyToken {
+  fromPartial(object: DeepPartial<ConsistencyToken>): ConsistencyToken {
     const message = createBaseConsistencyToken();
     message.shardUid = object.shardUid ?? "";
     message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
@@ -155,10 +155,10 @@ export const Consistency: MessageFns<Consistency> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Consistency>, I>>(base?: I): Consistency {
-    return Consistency.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Consistency>): Consistency {
+    return Consistency.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Consistency>, I>>(object: I): Consistency {
+  fromPartial(object: DeepPartial<Consistency>): Consistency {
     const message = createBaseConsistency();
     message.level = object.level ?? "";
     message.tokens = object.tokens?.map((e) => ConsistencyToken.fromPartial(e)) || [];
@@ -175,13 +175,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

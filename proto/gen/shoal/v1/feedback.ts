@@ -166,10 +166,10 @@ export const FeedbackItem: MessageFns<FeedbackItem> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<FeedbackItem>, I>>(base?: I): FeedbackItem {
-    return FeedbackItem.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<FeedbackItem>): FeedbackItem {
+    return FeedbackItem.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<FeedbackItem>, I>>(object: I): FeedbackItem {
+  fromPartial(object: DeepPartial<FeedbackItem>): FeedbackItem {
     const message = createBaseFeedbackItem();
     message.resultId = object.resultId ?? "";
     message.relevanceScore = object.relevanceScore ?? 0;
@@ -272,10 +272,10 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackRequest>, I>>(base?: I): SubmitFeedbackRequest {
-    return SubmitFeedbackRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackRequest>): SubmitFeedbackRequest {
+    return SubmitFeedbackRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackRequest>, I>>(object: I): SubmitFeedbackRequest {
+  fromPartial(object: DeepPartial<SubmitFeedbackRequest>): SubmitFeedbackRequest {
     const message = createBaseSubmitFeedbackRequest();
     message.collection = object.collection ?? "";
     message.query = object.query ?? "";
@@ -350,14 +350,10 @@ export const SubmitFeedbackRequest_ContextEntry: MessageFns<SubmitFeedbackReques
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackRequest_ContextEntry>, I>>(
-    base?: I,
-  ): SubmitFeedbackRequest_ContextEntry {
-    return SubmitFeedbackRequest_ContextEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackRequest_ContextEntry>): SubmitFeedbackRequest_ContextEntry {
+    return SubmitFeedbackRequest_ContextEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackRequest_ContextEntry>, I>>(
-    object: I,
-  ): SubmitFeedbackRequest_ContextEntry {
+  fromPartial(object: DeepPartial<SubmitFeedbackRequest_ContextEntry>): SubmitFeedbackRequest_ContextEntry {
     const message = createBaseSubmitFeedbackRequest_ContextEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -410,10 +406,10 @@ export const SubmitFeedbackResponse: MessageFns<SubmitFeedbackResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackResponse>, I>>(base?: I): SubmitFeedbackResponse {
-    return SubmitFeedbackResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackResponse>): SubmitFeedbackResponse {
+    return SubmitFeedbackResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackResponse>, I>>(object: I): SubmitFeedbackResponse {
+  fromPartial(object: DeepPartial<SubmitFeedbackResponse>): SubmitFeedbackResponse {
     const message = createBaseSubmitFeedbackResponse();
     message.id = object.id ?? "";
     return message;
@@ -487,10 +483,10 @@ export const ListFeedbackRequest: MessageFns<ListFeedbackRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListFeedbackRequest>, I>>(base?: I): ListFeedbackRequest {
-    return ListFeedbackRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListFeedbackRequest>): ListFeedbackRequest {
+    return ListFeedbackRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListFeedbackRequest>, I>>(object: I): ListFeedbackRequest {
+  fromPartial(object: DeepPartial<ListFeedbackRequest>): ListFeedbackRequest {
     const message = createBaseListFeedbackRequest();
     message.collection = object.collection ?? "";
     message.cursor = object.cursor ?? "";
@@ -555,10 +551,10 @@ export const ListFeedbackResponse: MessageFns<ListFeedbackResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListFeedbackResponse>, I>>(base?: I): ListFeedbackResponse {
-    return ListFeedbackResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListFeedbackResponse>): ListFeedbackResponse {
+    return ListFeedbackResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListFeedbackResponse>, I>>(object: I): ListFeedbackResponse {
+  fromPartial(object: DeepPartial<ListFeedbackResponse>): ListFeedbackResponse {
     const message = createBaseListFeedbackResponse();
     message.feedback = object.feedback?.map((e) => Feedback.fromPartial(e)) || [];
     message.nextCursor = object.nextCursor ?? undefined;
@@ -703,10 +699,10 @@ export const Feedback: MessageFns<Feedback> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Feedback>, I>>(base?: I): Feedback {
-    return Feedback.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Feedback>): Feedback {
+    return Feedback.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Feedback>, I>>(object: I): Feedback {
+  fromPartial(object: DeepPartial<Feedback>): Feedback {
     const message = createBaseFeedback();
     message.id = object.id ?? "";
     message.createdAtMs = (object.createdAtMs !== undefined && object.createdAtMs !== null)
@@ -786,10 +782,10 @@ export const Feedback_ContextEntry: MessageFns<Feedback_ContextEntry> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Feedback_ContextEntry>, I>>(base?: I): Feedback_ContextEntry {
-    return Feedback_ContextEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Feedback_ContextEntry>): Feedback_ContextEntry {
+    return Feedback_ContextEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Feedback_ContextEntry>, I>>(object: I): Feedback_ContextEntry {
+  fromPartial(object: DeepPartial<Feedback_ContextEntry>): Feedback_ContextEntry {
     const message = createBaseFeedback_ContextEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -881,13 +877,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

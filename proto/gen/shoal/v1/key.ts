@@ -155,10 +155,10 @@ export const CreateKeyRequest: MessageFns<CreateKeyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateKeyRequest>, I>>(base?: I): CreateKeyRequest {
-    return CreateKeyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateKeyRequest>): CreateKeyRequest {
+    return CreateKeyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateKeyRequest>, I>>(object: I): CreateKeyRequest {
+  fromPartial(object: DeepPartial<CreateKeyRequest>): CreateKeyRequest {
     const message = createBaseCreateKeyRequest();
     message.name = object.name ?? "";
     message.actions = object.actions?.map((e) => e) || [];
@@ -227,10 +227,10 @@ export const CreateKeyResponse: MessageFns<CreateKeyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateKeyResponse>, I>>(base?: I): CreateKeyResponse {
-    return CreateKeyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateKeyResponse>): CreateKeyResponse {
+    return CreateKeyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateKeyResponse>, I>>(object: I): CreateKeyResponse {
+  fromPartial(object: DeepPartial<CreateKeyResponse>): CreateKeyResponse {
     const message = createBaseCreateKeyResponse();
     message.secret = object.secret ?? "";
     message.key = (object.key !== undefined && object.key !== null) ? Key.fromPartial(object.key) : undefined;
@@ -272,10 +272,10 @@ export const ListKeysRequest: MessageFns<ListKeysRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListKeysRequest>, I>>(base?: I): ListKeysRequest {
-    return ListKeysRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListKeysRequest>): ListKeysRequest {
+    return ListKeysRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListKeysRequest>, I>>(_: I): ListKeysRequest {
+  fromPartial(_: DeepPartial<ListKeysRequest>): ListKeysRequest {
     const message = createBaseListKeysRequest();
     return message;
   },
@@ -326,10 +326,10 @@ export const ListKeysResponse: MessageFns<ListKeysResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListKeysResponse>, I>>(base?: I): ListKeysResponse {
-    return ListKeysResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListKeysResponse>): ListKeysResponse {
+    return ListKeysResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListKeysResponse>, I>>(object: I): ListKeysResponse {
+  fromPartial(object: DeepPartial<ListKeysResponse>): ListKeysResponse {
     const message = createBaseListKeysResponse();
     message.keys = object.keys?.map((e) => Key.fromPartial(e)) || [];
     return message;
@@ -381,10 +381,10 @@ export const DeleteKeyRequest: MessageFns<DeleteKeyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteKeyRequest>, I>>(base?: I): DeleteKeyRequest {
-    return DeleteKeyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteKeyRequest>): DeleteKeyRequest {
+    return DeleteKeyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteKeyRequest>, I>>(object: I): DeleteKeyRequest {
+  fromPartial(object: DeepPartial<DeleteKeyRequest>): DeleteKeyRequest {
     const message = createBaseDeleteKeyRequest();
     message.prefix = object.prefix ?? "";
     return message;
@@ -425,10 +425,10 @@ export const DeleteKeyResponse: MessageFns<DeleteKeyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteKeyResponse>, I>>(base?: I): DeleteKeyResponse {
-    return DeleteKeyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteKeyResponse>): DeleteKeyResponse {
+    return DeleteKeyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteKeyResponse>, I>>(_: I): DeleteKeyResponse {
+  fromPartial(_: DeepPartial<DeleteKeyResponse>): DeleteKeyResponse {
     const message = createBaseDeleteKeyResponse();
     return message;
   },
@@ -559,10 +559,10 @@ export const Key: MessageFns<Key> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Key>, I>>(base?: I): Key {
-    return Key.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Key>): Key {
+    return Key.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Key>, I>>(object: I): Key {
+  fromPartial(object: DeepPartial<Key>): Key {
     const message = createBaseKey();
     message.prefix = object.prefix ?? "";
     message.name = object.name ?? "";
@@ -679,13 +679,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

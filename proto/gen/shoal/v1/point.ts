@@ -289,10 +289,10 @@ export const WriteCondition: MessageFns<WriteCondition> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<WriteCondition>, I>>(base?: I): WriteCondition {
-    return WriteCondition.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WriteCondition>): WriteCondition {
+    return WriteCondition.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WriteCondition>, I>>(object: I): WriteCondition {
+  fromPartial(object: DeepPartial<WriteCondition>): WriteCondition {
     const message = createBaseWriteCondition();
     switch (object.kind?.$case) {
       case "absent": {
@@ -445,10 +445,10 @@ export const PointUpsert: MessageFns<PointUpsert> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<PointUpsert>, I>>(base?: I): PointUpsert {
-    return PointUpsert.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PointUpsert>): PointUpsert {
+    return PointUpsert.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PointUpsert>, I>>(object: I): PointUpsert {
+  fromPartial(object: DeepPartial<PointUpsert>): PointUpsert {
     const message = createBasePointUpsert();
     message.id = object.id ?? "";
     message.vector = object.vector?.map((e) => e) || [];
@@ -518,10 +518,10 @@ export const PointDelete: MessageFns<PointDelete> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<PointDelete>, I>>(base?: I): PointDelete {
-    return PointDelete.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PointDelete>): PointDelete {
+    return PointDelete.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PointDelete>, I>>(object: I): PointDelete {
+  fromPartial(object: DeepPartial<PointDelete>): PointDelete {
     const message = createBasePointDelete();
     message.id = object.id ?? "";
     message.condition = (object.condition !== undefined && object.condition !== null)
@@ -620,10 +620,10 @@ export const PayloadChange: MessageFns<PayloadChange> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<PayloadChange>, I>>(base?: I): PayloadChange {
-    return PayloadChange.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PayloadChange>): PayloadChange {
+    return PayloadChange.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PayloadChange>, I>>(object: I): PayloadChange {
+  fromPartial(object: DeepPartial<PayloadChange>): PayloadChange {
     const message = createBasePayloadChange();
     message.id = object.id ?? "";
     message.set = object.set ?? undefined;
@@ -706,10 +706,10 @@ export const ItemResult: MessageFns<ItemResult> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ItemResult>, I>>(base?: I): ItemResult {
-    return ItemResult.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ItemResult>): ItemResult {
+    return ItemResult.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ItemResult>, I>>(object: I): ItemResult {
+  fromPartial(object: DeepPartial<ItemResult>): ItemResult {
     const message = createBaseItemResult();
     message.id = object.id ?? "";
     message.outcome = object.outcome ?? "";
@@ -835,10 +835,10 @@ export const Point: MessageFns<Point> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Point>, I>>(base?: I): Point {
-    return Point.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Point>): Point {
+    return Point.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Point>, I>>(object: I): Point {
+  fromPartial(object: DeepPartial<Point>): Point {
     const message = createBasePoint();
     message.id = object.id ?? "";
     message.vector = object.vector?.map((e) => e) || [];
@@ -931,10 +931,10 @@ export const UpsertPointsRequest: MessageFns<UpsertPointsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpsertPointsRequest>, I>>(base?: I): UpsertPointsRequest {
-    return UpsertPointsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpsertPointsRequest>): UpsertPointsRequest {
+    return UpsertPointsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpsertPointsRequest>, I>>(object: I): UpsertPointsRequest {
+  fromPartial(object: DeepPartial<UpsertPointsRequest>): UpsertPointsRequest {
     const message = createBaseUpsertPointsRequest();
     message.collection = object.collection ?? "";
     message.points = object.points?.map((e) => PointUpsert.fromPartial(e)) || [];
@@ -1002,10 +1002,10 @@ export const UpsertPointsResponse: MessageFns<UpsertPointsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpsertPointsResponse>, I>>(base?: I): UpsertPointsResponse {
-    return UpsertPointsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpsertPointsResponse>): UpsertPointsResponse {
+    return UpsertPointsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpsertPointsResponse>, I>>(object: I): UpsertPointsResponse {
+  fromPartial(object: DeepPartial<UpsertPointsResponse>): UpsertPointsResponse {
     const message = createBaseUpsertPointsResponse();
     message.items = object.items?.map((e) => ItemResult.fromPartial(e)) || [];
     message.tokens = object.tokens?.map((e) => ConsistencyToken.fromPartial(e)) || [];
@@ -1094,10 +1094,10 @@ export const DeletePointsRequest: MessageFns<DeletePointsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeletePointsRequest>, I>>(base?: I): DeletePointsRequest {
-    return DeletePointsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeletePointsRequest>): DeletePointsRequest {
+    return DeletePointsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeletePointsRequest>, I>>(object: I): DeletePointsRequest {
+  fromPartial(object: DeepPartial<DeletePointsRequest>): DeletePointsRequest {
     const message = createBaseDeletePointsRequest();
     message.collection = object.collection ?? "";
     message.points = object.points?.map((e) => PointDelete.fromPartial(e)) || [];
@@ -1165,10 +1165,10 @@ export const DeletePointsResponse: MessageFns<DeletePointsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeletePointsResponse>, I>>(base?: I): DeletePointsResponse {
-    return DeletePointsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeletePointsResponse>): DeletePointsResponse {
+    return DeletePointsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeletePointsResponse>, I>>(object: I): DeletePointsResponse {
+  fromPartial(object: DeepPartial<DeletePointsResponse>): DeletePointsResponse {
     const message = createBaseDeletePointsResponse();
     message.items = object.items?.map((e) => ItemResult.fromPartial(e)) || [];
     message.tokens = object.tokens?.map((e) => ConsistencyToken.fromPartial(e)) || [];
@@ -1257,10 +1257,10 @@ export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest
     }
   },
 
-  create<I extends Exact<DeepPartial<DeletePointsByFilterRequest>, I>>(base?: I): DeletePointsByFilterRequest {
-    return DeletePointsByFilterRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeletePointsByFilterRequest>): DeletePointsByFilterRequest {
+    return DeletePointsByFilterRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeletePointsByFilterRequest>, I>>(object: I): DeletePointsByFilterRequest {
+  fromPartial(object: DeepPartial<DeletePointsByFilterRequest>): DeletePointsByFilterRequest {
     const message = createBaseDeletePointsByFilterRequest();
     message.collection = object.collection ?? "";
     message.filter = object.filter ?? undefined;
@@ -1331,10 +1331,10 @@ export const DeletePointsByFilterResponse: MessageFns<DeletePointsByFilterRespon
     }
   },
 
-  create<I extends Exact<DeepPartial<DeletePointsByFilterResponse>, I>>(base?: I): DeletePointsByFilterResponse {
-    return DeletePointsByFilterResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeletePointsByFilterResponse>): DeletePointsByFilterResponse {
+    return DeletePointsByFilterResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeletePointsByFilterResponse>, I>>(object: I): DeletePointsByFilterResponse {
+  fromPartial(object: DeepPartial<DeletePointsByFilterResponse>): DeletePointsByFilterResponse {
     const message = createBaseDeletePointsByFilterResponse();
     message.deletedCount = (object.deletedCount !== undefined && object.deletedCount !== null)
       ? BigInt(object.deletedCount)
@@ -1425,10 +1425,10 @@ export const ChangePayloadRequest: MessageFns<ChangePayloadRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ChangePayloadRequest>, I>>(base?: I): ChangePayloadRequest {
-    return ChangePayloadRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ChangePayloadRequest>): ChangePayloadRequest {
+    return ChangePayloadRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ChangePayloadRequest>, I>>(object: I): ChangePayloadRequest {
+  fromPartial(object: DeepPartial<ChangePayloadRequest>): ChangePayloadRequest {
     const message = createBaseChangePayloadRequest();
     message.collection = object.collection ?? "";
     message.changes = object.changes?.map((e) => PayloadChange.fromPartial(e)) || [];
@@ -1496,10 +1496,10 @@ export const ChangePayloadResponse: MessageFns<ChangePayloadResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ChangePayloadResponse>, I>>(base?: I): ChangePayloadResponse {
-    return ChangePayloadResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ChangePayloadResponse>): ChangePayloadResponse {
+    return ChangePayloadResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ChangePayloadResponse>, I>>(object: I): ChangePayloadResponse {
+  fromPartial(object: DeepPartial<ChangePayloadResponse>): ChangePayloadResponse {
     const message = createBaseChangePayloadResponse();
     message.items = object.items?.map((e) => ItemResult.fromPartial(e)) || [];
     message.tokens = object.tokens?.map((e) => ConsistencyToken.fromPartial(e)) || [];
@@ -1614,10 +1614,10 @@ export const GetPointsRequest: MessageFns<GetPointsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetPointsRequest>, I>>(base?: I): GetPointsRequest {
-    return GetPointsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetPointsRequest>): GetPointsRequest {
+    return GetPointsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetPointsRequest>, I>>(object: I): GetPointsRequest {
+  fromPartial(object: DeepPartial<GetPointsRequest>): GetPointsRequest {
     const message = createBaseGetPointsRequest();
     message.collection = object.collection ?? "";
     message.ids = object.ids?.map((e) => e) || [];
@@ -1687,10 +1687,10 @@ export const GetPointsResponse: MessageFns<GetPointsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetPointsResponse>, I>>(base?: I): GetPointsResponse {
-    return GetPointsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetPointsResponse>): GetPointsResponse {
+    return GetPointsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetPointsResponse>, I>>(object: I): GetPointsResponse {
+  fromPartial(object: DeepPartial<GetPointsResponse>): GetPointsResponse {
     const message = createBaseGetPointsResponse();
     message.points = object.points?.map((e) => Point.fromPartial(e)) || [];
     message.missingIds = object.missingIds?.map((e) => e) || [];
@@ -1829,10 +1829,10 @@ export const ScrollPointsRequest: MessageFns<ScrollPointsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ScrollPointsRequest>, I>>(base?: I): ScrollPointsRequest {
-    return ScrollPointsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ScrollPointsRequest>): ScrollPointsRequest {
+    return ScrollPointsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ScrollPointsRequest>, I>>(object: I): ScrollPointsRequest {
+  fromPartial(object: DeepPartial<ScrollPointsRequest>): ScrollPointsRequest {
     const message = createBaseScrollPointsRequest();
     message.collection = object.collection ?? "";
     message.filter = object.filter ?? undefined;
@@ -1904,10 +1904,10 @@ export const ScrollPointsResponse: MessageFns<ScrollPointsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ScrollPointsResponse>, I>>(base?: I): ScrollPointsResponse {
-    return ScrollPointsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ScrollPointsResponse>): ScrollPointsResponse {
+    return ScrollPointsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ScrollPointsResponse>, I>>(object: I): ScrollPointsResponse {
+  fromPartial(object: DeepPartial<ScrollPointsResponse>): ScrollPointsResponse {
     const message = createBaseScrollPointsResponse();
     message.points = object.points?.map((e) => Point.fromPartial(e)) || [];
     message.nextCursor = object.nextCursor ?? undefined;
@@ -1982,10 +1982,10 @@ export const CountPointsRequest: MessageFns<CountPointsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CountPointsRequest>, I>>(base?: I): CountPointsRequest {
-    return CountPointsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CountPointsRequest>): CountPointsRequest {
+    return CountPointsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CountPointsRequest>, I>>(object: I): CountPointsRequest {
+  fromPartial(object: DeepPartial<CountPointsRequest>): CountPointsRequest {
     const message = createBaseCountPointsRequest();
     message.collection = object.collection ?? "";
     message.filter = object.filter ?? undefined;
@@ -2044,10 +2044,10 @@ export const CountPointsResponse: MessageFns<CountPointsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CountPointsResponse>, I>>(base?: I): CountPointsResponse {
-    return CountPointsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CountPointsResponse>): CountPointsResponse {
+    return CountPointsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CountPointsResponse>, I>>(object: I): CountPointsResponse {
+  fromPartial(object: DeepPartial<CountPointsResponse>): CountPointsResponse {
     const message = createBaseCountPointsResponse();
     message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
     return message;
@@ -2266,13 +2266,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -169,10 +169,10 @@ export const SearchRequest: MessageFns<SearchRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchRequest>, I>>(base?: I): SearchRequest {
-    return SearchRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchRequest>): SearchRequest {
+    return SearchRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchRequest>, I>>(object: I): SearchRequest {
+  fromPartial(object: DeepPartial<SearchRequest>): SearchRequest {
     const message = createBaseSearchRequest();
     message.collection = object.collection ?? "";
     message.query = (object.query !== undefined && object.query !== null)
@@ -238,10 +238,10 @@ export const SearchBatchRequest: MessageFns<SearchBatchRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchBatchRequest>, I>>(base?: I): SearchBatchRequest {
-    return SearchBatchRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchBatchRequest>): SearchBatchRequest {
+    return SearchBatchRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchBatchRequest>, I>>(object: I): SearchBatchRequest {
+  fromPartial(object: DeepPartial<SearchBatchRequest>): SearchBatchRequest {
     const message = createBaseSearchBatchRequest();
     message.collection = object.collection ?? "";
     message.queries = object.queries?.map((e) => SearchQuery.fromPartial(e)) || [];
@@ -454,10 +454,10 @@ export const SearchQuery: MessageFns<SearchQuery> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchQuery>, I>>(base?: I): SearchQuery {
-    return SearchQuery.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchQuery>): SearchQuery {
+    return SearchQuery.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchQuery>, I>>(object: I): SearchQuery {
+  fromPartial(object: DeepPartial<SearchQuery>): SearchQuery {
     const message = createBaseSearchQuery();
     message.vector = object.vector?.map((e) => e) || [];
     message.packedVector = object.packedVector ?? new Uint8Array(0);
@@ -614,10 +614,10 @@ export const SearchHit: MessageFns<SearchHit> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchHit>, I>>(base?: I): SearchHit {
-    return SearchHit.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchHit>): SearchHit {
+    return SearchHit.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchHit>, I>>(object: I): SearchHit {
+  fromPartial(object: DeepPartial<SearchHit>): SearchHit {
     const message = createBaseSearchHit();
     message.id = object.id ?? "";
     message.score = object.score ?? 0;
@@ -747,10 +747,10 @@ export const ShardWork: MessageFns<ShardWork> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ShardWork>, I>>(base?: I): ShardWork {
-    return ShardWork.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ShardWork>): ShardWork {
+    return ShardWork.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ShardWork>, I>>(object: I): ShardWork {
+  fromPartial(object: DeepPartial<ShardWork>): ShardWork {
     const message = createBaseShardWork();
     message.shardUid = object.shardUid ?? "";
     message.index = object.index ?? 0;
@@ -832,10 +832,10 @@ export const SearchResponse: MessageFns<SearchResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchResponse>, I>>(base?: I): SearchResponse {
-    return SearchResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchResponse>): SearchResponse {
+    return SearchResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchResponse>, I>>(object: I): SearchResponse {
+  fromPartial(object: DeepPartial<SearchResponse>): SearchResponse {
     const message = createBaseSearchResponse();
     message.hits = object.hits?.map((e) => SearchHit.fromPartial(e)) || [];
     message.shards = object.shards?.map((e) => ShardWork.fromPartial(e)) || [];
@@ -889,10 +889,10 @@ export const SearchBatchResponse: MessageFns<SearchBatchResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchBatchResponse>, I>>(base?: I): SearchBatchResponse {
-    return SearchBatchResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchBatchResponse>): SearchBatchResponse {
+    return SearchBatchResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchBatchResponse>, I>>(object: I): SearchBatchResponse {
+  fromPartial(object: DeepPartial<SearchBatchResponse>): SearchBatchResponse {
     const message = createBaseSearchBatchResponse();
     message.answers = object.answers?.map((e) => SearchResponse.fromPartial(e)) || [];
     return message;
@@ -996,13 +996,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -256,10 +256,10 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateCollectionRequest>, I>>(base?: I): CreateCollectionRequest {
-    return CreateCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateCollectionRequest>): CreateCollectionRequest {
+    return CreateCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateCollectionRequest>, I>>(object: I): CreateCollectionRequest {
+  fromPartial(object: DeepPartial<CreateCollectionRequest>): CreateCollectionRequest {
     const message = createBaseCreateCollectionRequest();
     message.name = object.name ?? "";
     message.dimension = object.dimension ?? 0;
@@ -313,10 +313,10 @@ export const CreateCollectionResponse: MessageFns<CreateCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateCollectionResponse>, I>>(base?: I): CreateCollectionResponse {
-    return CreateCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateCollectionResponse>): CreateCollectionResponse {
+    return CreateCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateCollectionResponse>, I>>(object: I): CreateCollectionResponse {
+  fromPartial(object: DeepPartial<CreateCollectionResponse>): CreateCollectionResponse {
     const message = createBaseCreateCollectionResponse();
     message.success = object.success ?? false;
     return message;
@@ -368,10 +368,10 @@ export const DeleteCollectionRequest: MessageFns<DeleteCollectionRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteCollectionRequest>, I>>(base?: I): DeleteCollectionRequest {
-    return DeleteCollectionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteCollectionRequest>): DeleteCollectionRequest {
+    return DeleteCollectionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteCollectionRequest>, I>>(object: I): DeleteCollectionRequest {
+  fromPartial(object: DeepPartial<DeleteCollectionRequest>): DeleteCollectionRequest {
     const message = createBaseDeleteCollectionRequest();
     message.name = object.name ?? "";
     return message;
@@ -423,10 +423,10 @@ export const DeleteCollectionResponse: MessageFns<DeleteCollectionResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteCollectionResponse>, I>>(base?: I): DeleteCollectionResponse {
-    return DeleteCollectionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteCollectionResponse>): DeleteCollectionResponse {
+    return DeleteCollectionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteCollectionResponse>, I>>(object: I): DeleteCollectionResponse {
+  fromPartial(object: DeepPartial<DeleteCollectionResponse>): DeleteCollectionResponse {
     const message = createBaseDeleteCollectionResponse();
     message.success = object.success ?? false;
     return message;
@@ -517,10 +517,10 @@ export const Point: MessageFns<Point> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Point>, I>>(base?: I): Point {
-    return Point.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Point>): Point {
+    return Point.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Point>, I>>(object: I): Point {
+  fromPartial(object: DeepPartial<Point>): Point {
     const message = createBasePoint();
     message.id = object.id ?? "";
     message.vector = object.vector?.map((e) => e) || [];
@@ -593,10 +593,10 @@ export const Point_PayloadEntry: MessageFns<Point_PayloadEntry> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<Point_PayloadEntry>, I>>(base?: I): Point_PayloadEntry {
-    return Point_PayloadEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Point_PayloadEntry>): Point_PayloadEntry {
+    return Point_PayloadEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Point_PayloadEntry>, I>>(object: I): Point_PayloadEntry {
+  fromPartial(object: DeepPartial<Point_PayloadEntry>): Point_PayloadEntry {
     const message = createBasePoint_PayloadEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -660,10 +660,10 @@ export const UpsertRequest: MessageFns<UpsertRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpsertRequest>, I>>(base?: I): UpsertRequest {
-    return UpsertRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpsertRequest>): UpsertRequest {
+    return UpsertRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpsertRequest>, I>>(object: I): UpsertRequest {
+  fromPartial(object: DeepPartial<UpsertRequest>): UpsertRequest {
     const message = createBaseUpsertRequest();
     message.collection = object.collection ?? "";
     message.points = object.points?.map((e) => Point.fromPartial(e)) || [];
@@ -716,10 +716,10 @@ export const UpsertResponse: MessageFns<UpsertResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpsertResponse>, I>>(base?: I): UpsertResponse {
-    return UpsertResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpsertResponse>): UpsertResponse {
+    return UpsertResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpsertResponse>, I>>(object: I): UpsertResponse {
+  fromPartial(object: DeepPartial<UpsertResponse>): UpsertResponse {
     const message = createBaseUpsertResponse();
     message.upserted = object.upserted ?? 0;
     return message;
@@ -907,10 +907,10 @@ export const SearchRequest: MessageFns<SearchRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchRequest>, I>>(base?: I): SearchRequest {
-    return SearchRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchRequest>): SearchRequest {
+    return SearchRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchRequest>, I>>(object: I): SearchRequest {
+  fromPartial(object: DeepPartial<SearchRequest>): SearchRequest {
     const message = createBaseSearchRequest();
     message.collection = object.collection ?? "";
     message.vector = object.vector?.map((e) => e) || [];
@@ -1022,10 +1022,10 @@ export const SearchResult: MessageFns<SearchResult> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchResult>, I>>(base?: I): SearchResult {
-    return SearchResult.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchResult>): SearchResult {
+    return SearchResult.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchResult>, I>>(object: I): SearchResult {
+  fromPartial(object: DeepPartial<SearchResult>): SearchResult {
     const message = createBaseSearchResult();
     message.id = object.id ?? "";
     message.score = object.score ?? 0;
@@ -1099,10 +1099,10 @@ export const SearchResult_PayloadEntry: MessageFns<SearchResult_PayloadEntry> = 
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchResult_PayloadEntry>, I>>(base?: I): SearchResult_PayloadEntry {
-    return SearchResult_PayloadEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchResult_PayloadEntry>): SearchResult_PayloadEntry {
+    return SearchResult_PayloadEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchResult_PayloadEntry>, I>>(object: I): SearchResult_PayloadEntry {
+  fromPartial(object: DeepPartial<SearchResult_PayloadEntry>): SearchResult_PayloadEntry {
     const message = createBaseSearchResult_PayloadEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1155,10 +1155,10 @@ export const SearchResponse: MessageFns<SearchResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SearchResponse>, I>>(base?: I): SearchResponse {
-    return SearchResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SearchResponse>): SearchResponse {
+    return SearchResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SearchResponse>, I>>(object: I): SearchResponse {
+  fromPartial(object: DeepPartial<SearchResponse>): SearchResponse {
     const message = createBaseSearchResponse();
     message.results = object.results?.map((e) => SearchResult.fromPartial(e)) || [];
     return message;
@@ -1221,10 +1221,10 @@ export const GetRequest: MessageFns<GetRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetRequest>, I>>(base?: I): GetRequest {
-    return GetRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetRequest>): GetRequest {
+    return GetRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetRequest>, I>>(object: I): GetRequest {
+  fromPartial(object: DeepPartial<GetRequest>): GetRequest {
     const message = createBaseGetRequest();
     message.collection = object.collection ?? "";
     message.id = object.id ?? "";
@@ -1277,10 +1277,10 @@ export const GetResponse: MessageFns<GetResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetResponse>, I>>(base?: I): GetResponse {
-    return GetResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetResponse>): GetResponse {
+    return GetResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetResponse>, I>>(object: I): GetResponse {
+  fromPartial(object: DeepPartial<GetResponse>): GetResponse {
     const message = createBaseGetResponse();
     message.point = (object.point !== undefined && object.point !== null) ? Point.fromPartial(object.point) : undefined;
     return message;
@@ -1343,10 +1343,10 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteRequest>, I>>(base?: I): DeleteRequest {
-    return DeleteRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteRequest>): DeleteRequest {
+    return DeleteRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteRequest>, I>>(object: I): DeleteRequest {
+  fromPartial(object: DeepPartial<DeleteRequest>): DeleteRequest {
     const message = createBaseDeleteRequest();
     message.collection = object.collection ?? "";
     message.id = object.id ?? "";
@@ -1388,10 +1388,10 @@ export const DeleteResponse: MessageFns<DeleteResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteResponse>, I>>(base?: I): DeleteResponse {
-    return DeleteResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteResponse>): DeleteResponse {
+    return DeleteResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteResponse>, I>>(_: I): DeleteResponse {
+  fromPartial(_: DeepPartial<DeleteResponse>): DeleteResponse {
     const message = createBaseDeleteResponse();
     return message;
   },
@@ -1431,10 +1431,10 @@ export const ListCollectionsRequest: MessageFns<ListCollectionsRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListCollectionsRequest>, I>>(base?: I): ListCollectionsRequest {
-    return ListCollectionsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListCollectionsRequest>): ListCollectionsRequest {
+    return ListCollectionsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListCollectionsRequest>, I>>(_: I): ListCollectionsRequest {
+  fromPartial(_: DeepPartial<ListCollectionsRequest>): ListCollectionsRequest {
     const message = createBaseListCollectionsRequest();
     return message;
   },
@@ -1485,10 +1485,10 @@ export const ListCollectionsResponse: MessageFns<ListCollectionsResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListCollectionsResponse>, I>>(base?: I): ListCollectionsResponse {
-    return ListCollectionsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListCollectionsResponse>): ListCollectionsResponse {
+    return ListCollectionsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListCollectionsResponse>, I>>(object: I): ListCollectionsResponse {
+  fromPartial(object: DeepPartial<ListCollectionsResponse>): ListCollectionsResponse {
     const message = createBaseListCollectionsResponse();
     message.collections = object.collections?.map((e) => e) || [];
     return message;
@@ -1540,10 +1540,10 @@ export const GetCollectionStatusRequest: MessageFns<GetCollectionStatusRequest> 
     }
   },
 
-  create<I extends Exact<DeepPartial<GetCollectionStatusRequest>, I>>(base?: I): GetCollectionStatusRequest {
-    return GetCollectionStatusRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetCollectionStatusRequest>): GetCollectionStatusRequest {
+    return GetCollectionStatusRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetCollectionStatusRequest>, I>>(object: I): GetCollectionStatusRequest {
+  fromPartial(object: DeepPartial<GetCollectionStatusRequest>): GetCollectionStatusRequest {
     const message = createBaseGetCollectionStatusRequest();
     message.name = object.name ?? "";
     return message;
@@ -1648,10 +1648,10 @@ export const ShardStatus: MessageFns<ShardStatus> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ShardStatus>, I>>(base?: I): ShardStatus {
-    return ShardStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ShardStatus>): ShardStatus {
+    return ShardStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ShardStatus>, I>>(object: I): ShardStatus {
+  fromPartial(object: DeepPartial<ShardStatus>): ShardStatus {
     const message = createBaseShardStatus();
     message.shardId = object.shardId ?? 0;
     message.replicas = object.replicas?.map((e) => BigInt(e)) || [];
@@ -1739,10 +1739,10 @@ export const GetCollectionStatusResponse: MessageFns<GetCollectionStatusResponse
     }
   },
 
-  create<I extends Exact<DeepPartial<GetCollectionStatusResponse>, I>>(base?: I): GetCollectionStatusResponse {
-    return GetCollectionStatusResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetCollectionStatusResponse>): GetCollectionStatusResponse {
+    return GetCollectionStatusResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetCollectionStatusResponse>, I>>(object: I): GetCollectionStatusResponse {
+  fromPartial(object: DeepPartial<GetCollectionStatusResponse>): GetCollectionStatusResponse {
     const message = createBaseGetCollectionStatusResponse();
     message.name = object.name ?? "";
     message.dimension = object.dimension ?? 0;
@@ -1797,10 +1797,10 @@ export const UpdateUserProfileRequest: MessageFns<UpdateUserProfileRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateUserProfileRequest>, I>>(base?: I): UpdateUserProfileRequest {
-    return UpdateUserProfileRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateUserProfileRequest>): UpdateUserProfileRequest {
+    return UpdateUserProfileRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateUserProfileRequest>, I>>(object: I): UpdateUserProfileRequest {
+  fromPartial(object: DeepPartial<UpdateUserProfileRequest>): UpdateUserProfileRequest {
     const message = createBaseUpdateUserProfileRequest();
     message.plan = object.plan ?? 0;
     return message;
@@ -1852,10 +1852,10 @@ export const UpdateUserProfileResponse: MessageFns<UpdateUserProfileResponse> = 
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateUserProfileResponse>, I>>(base?: I): UpdateUserProfileResponse {
-    return UpdateUserProfileResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateUserProfileResponse>): UpdateUserProfileResponse {
+    return UpdateUserProfileResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateUserProfileResponse>, I>>(object: I): UpdateUserProfileResponse {
+  fromPartial(object: DeepPartial<UpdateUserProfileResponse>): UpdateUserProfileResponse {
     const message = createBaseUpdateUserProfileResponse();
     message.user = (object.user !== undefined && object.user !== null)
       ? UserProfile.fromPartial(object.user)
@@ -1953,10 +1953,10 @@ export const FeedbackItem: MessageFns<FeedbackItem> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<FeedbackItem>, I>>(base?: I): FeedbackItem {
-    return FeedbackItem.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<FeedbackItem>): FeedbackItem {
+    return FeedbackItem.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<FeedbackItem>, I>>(object: I): FeedbackItem {
+  fromPartial(object: DeepPartial<FeedbackItem>): FeedbackItem {
     const message = createBaseFeedbackItem();
     message.resultId = object.resultId ?? "";
     message.relevanceScore = object.relevanceScore ?? 0;
@@ -2059,10 +2059,10 @@ export const SubmitFeedbackRequest: MessageFns<SubmitFeedbackRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackRequest>, I>>(base?: I): SubmitFeedbackRequest {
-    return SubmitFeedbackRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackRequest>): SubmitFeedbackRequest {
+    return SubmitFeedbackRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackRequest>, I>>(object: I): SubmitFeedbackRequest {
+  fromPartial(object: DeepPartial<SubmitFeedbackRequest>): SubmitFeedbackRequest {
     const message = createBaseSubmitFeedbackRequest();
     message.collection = object.collection ?? "";
     message.query = object.query ?? "";
@@ -2137,14 +2137,10 @@ export const SubmitFeedbackRequest_ContextEntry: MessageFns<SubmitFeedbackReques
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackRequest_ContextEntry>, I>>(
-    base?: I,
-  ): SubmitFeedbackRequest_ContextEntry {
-    return SubmitFeedbackRequest_ContextEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackRequest_ContextEntry>): SubmitFeedbackRequest_ContextEntry {
+    return SubmitFeedbackRequest_ContextEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackRequest_ContextEntry>, I>>(
-    object: I,
-  ): SubmitFeedbackRequest_ContextEntry {
+  fromPartial(object: DeepPartial<SubmitFeedbackRequest_ContextEntry>): SubmitFeedbackRequest_ContextEntry {
     const message = createBaseSubmitFeedbackRequest_ContextEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2208,10 +2204,10 @@ export const SubmitFeedbackResponse: MessageFns<SubmitFeedbackResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<SubmitFeedbackResponse>, I>>(base?: I): SubmitFeedbackResponse {
-    return SubmitFeedbackResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SubmitFeedbackResponse>): SubmitFeedbackResponse {
+    return SubmitFeedbackResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SubmitFeedbackResponse>, I>>(object: I): SubmitFeedbackResponse {
+  fromPartial(object: DeepPartial<SubmitFeedbackResponse>): SubmitFeedbackResponse {
     const message = createBaseSubmitFeedbackResponse();
     message.success = object.success ?? false;
     message.feedbackId = object.feedbackId ?? "";
@@ -2525,13 +2521,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -256,10 +256,10 @@ export const UserProfile: MessageFns<UserProfile> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UserProfile>, I>>(base?: I): UserProfile {
-    return UserProfile.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UserProfile>): UserProfile {
+    return UserProfile.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UserProfile>, I>>(object: I): UserProfile {
+  fromPartial(object: DeepPartial<UserProfile>): UserProfile {
     const message = createBaseUserProfile();
     message.id = object.id ?? "";
     message.email = object.email ?? "";
@@ -351,10 +351,10 @@ export const APIKey: MessageFns<APIKey> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<APIKey>, I>>(base?: I): APIKey {
-    return APIKey.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<APIKey>): APIKey {
+    return APIKey.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<APIKey>, I>>(object: I): APIKey {
+  fromPartial(object: DeepPartial<APIKey>): APIKey {
     const message = createBaseAPIKey();
     message.keyPrefix = object.keyPrefix ?? "";
     message.userId = object.userId ?? "";
@@ -420,10 +420,10 @@ export const RegisterUserRequest: MessageFns<RegisterUserRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<RegisterUserRequest>, I>>(base?: I): RegisterUserRequest {
-    return RegisterUserRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RegisterUserRequest>): RegisterUserRequest {
+    return RegisterUserRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RegisterUserRequest>, I>>(object: I): RegisterUserRequest {
+  fromPartial(object: DeepPartial<RegisterUserRequest>): RegisterUserRequest {
     const message = createBaseRegisterUserRequest();
     message.email = object.email ?? "";
     message.password = object.password ?? "";
@@ -476,10 +476,10 @@ export const RegisterUserResponse: MessageFns<RegisterUserResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<RegisterUserResponse>, I>>(base?: I): RegisterUserResponse {
-    return RegisterUserResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RegisterUserResponse>): RegisterUserResponse {
+    return RegisterUserResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RegisterUserResponse>, I>>(object: I): RegisterUserResponse {
+  fromPartial(object: DeepPartial<RegisterUserResponse>): RegisterUserResponse {
     const message = createBaseRegisterUserResponse();
     message.user = (object.user !== undefined && object.user !== null)
       ? UserProfile.fromPartial(object.user)
@@ -544,10 +544,10 @@ export const LoginRequest: MessageFns<LoginRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<LoginRequest>, I>>(base?: I): LoginRequest {
-    return LoginRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LoginRequest>): LoginRequest {
+    return LoginRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LoginRequest>, I>>(object: I): LoginRequest {
+  fromPartial(object: DeepPartial<LoginRequest>): LoginRequest {
     const message = createBaseLoginRequest();
     message.email = object.email ?? "";
     message.password = object.password ?? "";
@@ -611,10 +611,10 @@ export const LoginResponse: MessageFns<LoginResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<LoginResponse>, I>>(base?: I): LoginResponse {
-    return LoginResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LoginResponse>): LoginResponse {
+    return LoginResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LoginResponse>, I>>(object: I): LoginResponse {
+  fromPartial(object: DeepPartial<LoginResponse>): LoginResponse {
     const message = createBaseLoginResponse();
     message.jwtToken = object.jwtToken ?? "";
     message.user = (object.user !== undefined && object.user !== null)
@@ -658,10 +658,10 @@ export const GetUserProfileRequest: MessageFns<GetUserProfileRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetUserProfileRequest>, I>>(base?: I): GetUserProfileRequest {
-    return GetUserProfileRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetUserProfileRequest>): GetUserProfileRequest {
+    return GetUserProfileRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetUserProfileRequest>, I>>(_: I): GetUserProfileRequest {
+  fromPartial(_: DeepPartial<GetUserProfileRequest>): GetUserProfileRequest {
     const message = createBaseGetUserProfileRequest();
     return message;
   },
@@ -712,10 +712,10 @@ export const GetUserProfileResponse: MessageFns<GetUserProfileResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<GetUserProfileResponse>, I>>(base?: I): GetUserProfileResponse {
-    return GetUserProfileResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetUserProfileResponse>): GetUserProfileResponse {
+    return GetUserProfileResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetUserProfileResponse>, I>>(object: I): GetUserProfileResponse {
+  fromPartial(object: DeepPartial<GetUserProfileResponse>): GetUserProfileResponse {
     const message = createBaseGetUserProfileResponse();
     message.user = (object.user !== undefined && object.user !== null)
       ? UserProfile.fromPartial(object.user)
@@ -769,10 +769,10 @@ export const UpdateUserProfileRequest: MessageFns<UpdateUserProfileRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateUserProfileRequest>, I>>(base?: I): UpdateUserProfileRequest {
-    return UpdateUserProfileRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateUserProfileRequest>): UpdateUserProfileRequest {
+    return UpdateUserProfileRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateUserProfileRequest>, I>>(object: I): UpdateUserProfileRequest {
+  fromPartial(object: DeepPartial<UpdateUserProfileRequest>): UpdateUserProfileRequest {
     const message = createBaseUpdateUserProfileRequest();
     message.plan = object.plan ?? 0;
     return message;
@@ -835,10 +835,10 @@ export const UpdateUserProfileResponse: MessageFns<UpdateUserProfileResponse> = 
     }
   },
 
-  create<I extends Exact<DeepPartial<UpdateUserProfileResponse>, I>>(base?: I): UpdateUserProfileResponse {
-    return UpdateUserProfileResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateUserProfileResponse>): UpdateUserProfileResponse {
+    return UpdateUserProfileResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateUserProfileResponse>, I>>(object: I): UpdateUserProfileResponse {
+  fromPartial(object: DeepPartial<UpdateUserProfileResponse>): UpdateUserProfileResponse {
     const message = createBaseUpdateUserProfileResponse();
     message.user = (object.user !== undefined && object.user !== null)
       ? UserProfile.fromPartial(object.user)
@@ -893,10 +893,10 @@ export const DeleteUserRequest: MessageFns<DeleteUserRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteUserRequest>, I>>(base?: I): DeleteUserRequest {
-    return DeleteUserRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteUserRequest>): DeleteUserRequest {
+    return DeleteUserRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteUserRequest>, I>>(object: I): DeleteUserRequest {
+  fromPartial(object: DeepPartial<DeleteUserRequest>): DeleteUserRequest {
     const message = createBaseDeleteUserRequest();
     message.password = object.password ?? "";
     return message;
@@ -948,10 +948,10 @@ export const DeleteUserResponse: MessageFns<DeleteUserResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteUserResponse>, I>>(base?: I): DeleteUserResponse {
-    return DeleteUserResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteUserResponse>): DeleteUserResponse {
+    return DeleteUserResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteUserResponse>, I>>(object: I): DeleteUserResponse {
+  fromPartial(object: DeepPartial<DeleteUserResponse>): DeleteUserResponse {
     const message = createBaseDeleteUserResponse();
     message.success = object.success ?? false;
     return message;
@@ -992,10 +992,10 @@ export const RefreshTokenRequest: MessageFns<RefreshTokenRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<RefreshTokenRequest>, I>>(base?: I): RefreshTokenRequest {
-    return RefreshTokenRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RefreshTokenRequest>): RefreshTokenRequest {
+    return RefreshTokenRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RefreshTokenRequest>, I>>(_: I): RefreshTokenRequest {
+  fromPartial(_: DeepPartial<RefreshTokenRequest>): RefreshTokenRequest {
     const message = createBaseRefreshTokenRequest();
     return message;
   },
@@ -1060,10 +1060,10 @@ export const RefreshTokenResponse: MessageFns<RefreshTokenResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<RefreshTokenResponse>, I>>(base?: I): RefreshTokenResponse {
-    return RefreshTokenResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RefreshTokenResponse>): RefreshTokenResponse {
+    return RefreshTokenResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RefreshTokenResponse>, I>>(object: I): RefreshTokenResponse {
+  fromPartial(object: DeepPartial<RefreshTokenResponse>): RefreshTokenResponse {
     const message = createBaseRefreshTokenResponse();
     message.jwtToken = object.jwtToken ?? "";
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
@@ -1116,10 +1116,10 @@ export const CreateAPIKeyRequest: MessageFns<CreateAPIKeyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateAPIKeyRequest>, I>>(base?: I): CreateAPIKeyRequest {
-    return CreateAPIKeyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateAPIKeyRequest>): CreateAPIKeyRequest {
+    return CreateAPIKeyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateAPIKeyRequest>, I>>(object: I): CreateAPIKeyRequest {
+  fromPartial(object: DeepPartial<CreateAPIKeyRequest>): CreateAPIKeyRequest {
     const message = createBaseCreateAPIKeyRequest();
     message.name = object.name ?? "";
     return message;
@@ -1182,10 +1182,10 @@ export const CreateAPIKeyResponse: MessageFns<CreateAPIKeyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateAPIKeyResponse>, I>>(base?: I): CreateAPIKeyResponse {
-    return CreateAPIKeyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateAPIKeyResponse>): CreateAPIKeyResponse {
+    return CreateAPIKeyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateAPIKeyResponse>, I>>(object: I): CreateAPIKeyResponse {
+  fromPartial(object: DeepPartial<CreateAPIKeyResponse>): CreateAPIKeyResponse {
     const message = createBaseCreateAPIKeyResponse();
     message.fullKey = object.fullKey ?? "";
     message.keyInfo = (object.keyInfo !== undefined && object.keyInfo !== null)
@@ -1229,10 +1229,10 @@ export const ListAPIKeysRequest: MessageFns<ListAPIKeysRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListAPIKeysRequest>, I>>(base?: I): ListAPIKeysRequest {
-    return ListAPIKeysRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListAPIKeysRequest>): ListAPIKeysRequest {
+    return ListAPIKeysRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListAPIKeysRequest>, I>>(_: I): ListAPIKeysRequest {
+  fromPartial(_: DeepPartial<ListAPIKeysRequest>): ListAPIKeysRequest {
     const message = createBaseListAPIKeysRequest();
     return message;
   },
@@ -1283,10 +1283,10 @@ export const ListAPIKeysResponse: MessageFns<ListAPIKeysResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ListAPIKeysResponse>, I>>(base?: I): ListAPIKeysResponse {
-    return ListAPIKeysResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListAPIKeysResponse>): ListAPIKeysResponse {
+    return ListAPIKeysResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListAPIKeysResponse>, I>>(object: I): ListAPIKeysResponse {
+  fromPartial(object: DeepPartial<ListAPIKeysResponse>): ListAPIKeysResponse {
     const message = createBaseListAPIKeysResponse();
     message.keys = object.keys?.map((e) => APIKey.fromPartial(e)) || [];
     return message;
@@ -1338,10 +1338,10 @@ export const DeleteAPIKeyRequest: MessageFns<DeleteAPIKeyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteAPIKeyRequest>, I>>(base?: I): DeleteAPIKeyRequest {
-    return DeleteAPIKeyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteAPIKeyRequest>): DeleteAPIKeyRequest {
+    return DeleteAPIKeyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteAPIKeyRequest>, I>>(object: I): DeleteAPIKeyRequest {
+  fromPartial(object: DeepPartial<DeleteAPIKeyRequest>): DeleteAPIKeyRequest {
     const message = createBaseDeleteAPIKeyRequest();
     message.keyPrefix = object.keyPrefix ?? "";
     return message;
@@ -1393,10 +1393,10 @@ export const DeleteAPIKeyResponse: MessageFns<DeleteAPIKeyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<DeleteAPIKeyResponse>, I>>(base?: I): DeleteAPIKeyResponse {
-    return DeleteAPIKeyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeleteAPIKeyResponse>): DeleteAPIKeyResponse {
+    return DeleteAPIKeyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteAPIKeyResponse>, I>>(object: I): DeleteAPIKeyResponse {
+  fromPartial(object: DeepPartial<DeleteAPIKeyResponse>): DeleteAPIKeyResponse {
     const message = createBaseDeleteAPIKeyResponse();
     message.success = object.success ?? false;
     return message;
@@ -1448,10 +1448,10 @@ export const ValidateAPIKeyRequest: MessageFns<ValidateAPIKeyRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ValidateAPIKeyRequest>, I>>(base?: I): ValidateAPIKeyRequest {
-    return ValidateAPIKeyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ValidateAPIKeyRequest>): ValidateAPIKeyRequest {
+    return ValidateAPIKeyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ValidateAPIKeyRequest>, I>>(object: I): ValidateAPIKeyRequest {
+  fromPartial(object: DeepPartial<ValidateAPIKeyRequest>): ValidateAPIKeyRequest {
     const message = createBaseValidateAPIKeyRequest();
     message.fullKey = object.fullKey ?? "";
     return message;
@@ -1536,10 +1536,10 @@ export const ValidateAPIKeyResponse: MessageFns<ValidateAPIKeyResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<ValidateAPIKeyResponse>, I>>(base?: I): ValidateAPIKeyResponse {
-    return ValidateAPIKeyResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ValidateAPIKeyResponse>): ValidateAPIKeyResponse {
+    return ValidateAPIKeyResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ValidateAPIKeyResponse>, I>>(object: I): ValidateAPIKeyResponse {
+  fromPartial(object: DeepPartial<ValidateAPIKeyResponse>): ValidateAPIKeyResponse {
     const message = createBaseValidateAPIKeyResponse();
     message.valid = object.valid ?? false;
     message.userId = object.userId ?? "";
@@ -1594,10 +1594,10 @@ export const CreateSDKJWTRequest: MessageFns<CreateSDKJWTRequest> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateSDKJWTRequest>, I>>(base?: I): CreateSDKJWTRequest {
-    return CreateSDKJWTRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateSDKJWTRequest>): CreateSDKJWTRequest {
+    return CreateSDKJWTRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateSDKJWTRequest>, I>>(object: I): CreateSDKJWTRequest {
+  fromPartial(object: DeepPartial<CreateSDKJWTRequest>): CreateSDKJWTRequest {
     const message = createBaseCreateSDKJWTRequest();
     message.apiKeyId = object.apiKeyId ?? "";
     return message;
@@ -1649,10 +1649,10 @@ export const CreateSDKJWTResponse: MessageFns<CreateSDKJWTResponse> = {
     }
   },
 
-  create<I extends Exact<DeepPartial<CreateSDKJWTResponse>, I>>(base?: I): CreateSDKJWTResponse {
-    return CreateSDKJWTResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateSDKJWTResponse>): CreateSDKJWTResponse {
+    return CreateSDKJWTResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateSDKJWTResponse>, I>>(object: I): CreateSDKJWTResponse {
+  fromPartial(object: DeepPartial<CreateSDKJWTResponse>): CreateSDKJWTResponse {
     const message = createBaseCreateSDKJWTResponse();
     message.sdkJwt = object.sdkJwt ?? "";
     return message;
@@ -1704,10 +1704,10 @@ export const GetAuthDetailsForSDKRequest: MessageFns<GetAuthDetailsForSDKRequest
     }
   },
 
-  create<I extends Exact<DeepPartial<GetAuthDetailsForSDKRequest>, I>>(base?: I): GetAuthDetailsForSDKRequest {
-    return GetAuthDetailsForSDKRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetAuthDetailsForSDKRequest>): GetAuthDetailsForSDKRequest {
+    return GetAuthDetailsForSDKRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetAuthDetailsForSDKRequest>, I>>(object: I): GetAuthDetailsForSDKRequest {
+  fromPartial(object: DeepPartial<GetAuthDetailsForSDKRequest>): GetAuthDetailsForSDKRequest {
     const message = createBaseGetAuthDetailsForSDKRequest();
     message.apiKeyId = object.apiKeyId ?? "";
     return message;
@@ -1781,10 +1781,10 @@ export const GetAuthDetailsForSDKResponse: MessageFns<GetAuthDetailsForSDKRespon
     }
   },
 
-  create<I extends Exact<DeepPartial<GetAuthDetailsForSDKResponse>, I>>(base?: I): GetAuthDetailsForSDKResponse {
-    return GetAuthDetailsForSDKResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetAuthDetailsForSDKResponse>): GetAuthDetailsForSDKResponse {
+    return GetAuthDetailsForSDKResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetAuthDetailsForSDKResponse>, I>>(object: I): GetAuthDetailsForSDKResponse {
+  fromPartial(object: DeepPartial<GetAuthDetailsForSDKResponse>): GetAuthDetailsForSDKResponse {
     const message = createBaseGetAuthDetailsForSDKResponse();
     message.userId = object.userId ?? "";
     message.plan = object.plan ?? 0;
@@ -2134,13 +2134,9 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }
