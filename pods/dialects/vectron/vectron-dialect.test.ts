@@ -1,0 +1,308 @@
+/** Each call of Vectron, over both transports: what reaches `VectorApi`, and what comes back, compared whole. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SearchRequest, UpsertRequest } from '../../../proto/gen/vectron/v1/apigateway.ts';
+import { ShoalError, type ErrorCode } from '../../kernel/errors.ts';
+import { assertReplyFits, dialectConformance } from '../dialect.conformance.ts';
+import { overGrpc, overHttp } from '../exchange.ts';
+import { recordingApi, type RecordedCall } from '../recording-api.ts';
+import { vectronDialect } from './vectron-dialect.ts';
+
+dialectConformance(vectronDialect);
+
+interface Case {
+  readonly name: string;
+  readonly http?: { readonly route: string; readonly params?: Record<string, string>; readonly body?: unknown };
+  readonly grpc?: { readonly method: string; readonly request: unknown };
+  readonly call: RecordedCall;
+  readonly answer: unknown;
+  readonly reply?: unknown;
+  readonly messages?: unknown;
+}
+
+const floats = (...components: number[]): Float32Array => Float32Array.from(components);
+const payload = { title: 'x', year: 2026, nested: { a: [1, null] }, yes: true, none: null };
+const asStrings = { title: 'x', year: '2026', nested: '{"a":[1,null]}', yes: 'true', none: 'null' };
+const shard = { index: 0, ready: true, primary: 'default-2', replicas: ['default-2', 'default-0', 'standalone'] };
+const collection = { spec: { name: 'docs', dimension: 3, metric: 'cosine' }, shards: [shard, { ...shard, index: 1, ready: false, primary: '' }] };
+const defaults = { topK: 10, includeVector: false, includePayload: true, consistency: { level: 'eventual' } };
+const searchAnswer = { hits: [{ id: 'a', score: 0.1, version: 7, payload }, { id: 'b', score: 0, version: 7, payload: {}, vector: floats(0.1, 2) }], shards: [], partial: false };
+const searchReply = { results: [{ id: 'a', score: 0.1, payload: asStrings, vector: [] }, { id: 'b', score: 0, payload: {}, vector: [0.1, 2] }] };
+const searchMessage = {
+  results: [
+    { id: 'a', score: Math.fround(0.1), payload: new Map(Object.entries(asStrings)), vector: [] },
+    { id: 'b', score: 0, payload: new Map(), vector: Array.from(floats(0.1, 2)) },
+  ],
+};
+const filterJson = { field: 'year', gte: 2020 };
+const filter = { kind: 'range', field: 'year', gte: 2020 };
+
+const cases: readonly Case[] = [
+  {
+    name: 'create a collection, cosine unless named',
+    http: { route: 'POST /v1/collections', body: { name: 'docs', dimension: 3 } },
+    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: '' } },
+    call: { method: 'collections.create', args: [{ name: 'docs', dimension: 3, metric: 'cosine' }] },
+    answer: { created: true },
+    reply: { success: true },
+    messages: [{ success: true }],
+  },
+  {
+    name: 'create a collection with a distance, numbers as strings',
+    http: { route: 'POST /v1/collections', body: { name: 'docs', dimension: '3', distance: 'euclidean' } },
+    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: 'euclidean' } },
+    call: { method: 'collections.create', args: [{ name: 'docs', dimension: 3, metric: 'euclidean' }] },
+    answer: { created: true },
+    reply: { success: true },
+    messages: [{ success: true }],
+  },
+  {
+    name: 'delete a collection',
+    http: { route: 'DELETE /v1/collections/{name}', params: { name: 'docs' } },
+    grpc: { method: 'deleteCollection', request: { name: 'docs' } },
+    call: { method: 'collections.delete', args: ['docs'] },
+    answer: undefined,
+    reply: { success: true },
+    messages: [{ success: true }],
+  },
+  {
+    name: 'list collections',
+    http: { route: 'GET /v1/collections' },
+    grpc: { method: 'listCollections', request: {} },
+    call: { method: 'collections.list', args: [] },
+    answer: [collection, { ...collection, spec: { ...collection.spec, name: 'more' } }],
+    reply: { collections: ['docs', 'more'] },
+    messages: [{ collections: ['docs', 'more'] }],
+  },
+  {
+    name: 'the status of a collection: pods as numbers, 64-bit ones as strings',
+    http: { route: 'GET /v1/collections/{name}/status', params: { name: 'docs' } },
+    grpc: { method: 'getCollectionStatus', request: { name: 'docs' } },
+    call: { method: 'collections.get', args: ['docs'] },
+    answer: collection,
+    reply: {
+      name: 'docs',
+      dimension: 3,
+      distance: 'cosine',
+      shards: [{ shardId: 0, replicas: ['3', '1', '1'], leaderId: '3', ready: true }, { shardId: 1, replicas: ['3', '1', '1'], leaderId: '0', ready: false }],
+    },
+    messages: [
+      {
+        name: 'docs',
+        dimension: 3,
+        distance: 'cosine',
+        shards: [{ shardId: 0, replicas: [3n, 1n, 1n], leaderId: 3n, ready: true }, { shardId: 1, replicas: [3n, 1n, 1n], leaderId: 0n, ready: false }],
+      },
+    ],
+  },
+  {
+    name: 'upsert points; the path names the collection',
+    http: {
+      route: 'POST /v1/collections/{collection}/points',
+      params: { collection: 'docs' },
+      body: { collection: 'another', points: [{ id: 'a', vector: [0.1, '2', 'NaN'], payload: { title: 'x' } }, { id: 'b', vector: [1], payload: null }] },
+    },
+    grpc: {
+      method: 'upsert',
+      request: UpsertRequest.fromPartial({ collection: 'docs', points: [{ id: 'a', vector: [0.1, 2, NaN], payload: new Map([['title', 'x']]) }, { id: 'b', vector: [1] }] }),
+    },
+    call: { method: 'points.upsert', args: ['docs', [{ id: 'a', vector: floats(0.1, 2, NaN), payload: { title: 'x' } }, { id: 'b', vector: floats(1), payload: {} }]] },
+    answer: { items: [{ id: 'a', outcome: 'created', version: 1 }, { id: 'b', outcome: 'updated', version: 2 }], tokens: [] },
+    reply: { upserted: 2 },
+    messages: [{ upserted: 2 }],
+  },
+  {
+    name: 'upsert nothing: the count is there although it is 0',
+    http: { route: 'POST /v1/collections/{collection}/points', params: { collection: 'docs' }, body: {} },
+    grpc: { method: 'upsert', request: UpsertRequest.fromPartial({ collection: 'docs' }) },
+    call: { method: 'points.upsert', args: ['docs', []] },
+    answer: { items: [], tokens: [] },
+    reply: { upserted: 0 },
+    messages: [{ upserted: 0 }],
+  },
+  {
+    name: 'search by defaults',
+    http: { route: 'POST /v1/collections/{collection}/points/search', params: { collection: 'docs' }, body: { vector: [1, 2] } },
+    grpc: { method: 'search', request: SearchRequest.fromPartial({ collection: 'docs', vector: [1, 2] }) },
+    call: { method: 'search.search', args: ['docs', { vector: floats(1, 2), ...defaults }] },
+    answer: searchAnswer,
+    reply: searchReply,
+    messages: [searchMessage],
+  },
+  {
+    name: 'search with everything, in the other spelling',
+    http: {
+      route: 'POST /v1/collections/{collection}/points/search',
+      params: { collection: 'docs' },
+      body: { vector: [1], top_k: 3, query: 'shoes', timeout_ms: 50, include_vectors: true, include_metadata: false, filter: filterJson, ef: 40, consistency: 'linearizable', exact: true },
+    },
+    grpc: {
+      method: 'search',
+      request: SearchRequest.fromPartial({
+        collection: 'docs', vector: [1], topK: 3, query: 'shoes', timeoutMs: 50, includeVectors: true, includeMetadata: false, filter: filterJson, ef: 40, consistency: 'linearizable', exact: true,
+      }),
+    },
+    call: {
+      method: 'search.search',
+      args: ['docs', { vector: floats(1), topK: 3, includeVector: true, includePayload: false, consistency: { level: 'linearizable' }, partialAfterMs: 50, filter, ef: 40, exact: true }],
+    },
+    answer: { hits: [], shards: [], partial: true },
+    reply: { results: [] },
+    messages: [{ results: [] }],
+  },
+  {
+    name: 'search with top_k 0 and null fields: as if they were absent',
+    http: { route: 'POST /v1/collections/{collection}/points/search', params: { collection: 'docs' }, body: { vector: [1, 2], topK: 0, timeoutMs: 0, includeMetadata: null, filter: null } },
+    grpc: { method: 'search', request: SearchRequest.fromPartial({ collection: 'docs', vector: [1, 2], topK: 0 }) },
+    call: { method: 'search.search', args: ['docs', { vector: floats(1, 2), ...defaults }] },
+    answer: searchAnswer,
+    reply: searchReply,
+    messages: [searchMessage],
+  },
+  {
+    name: 'search as a stream: each message is the whole so far',
+    grpc: { method: 'searchStream', request: SearchRequest.fromPartial({ collection: 'docs', vector: [1, 2] }) },
+    call: { method: 'search.stream', args: ['docs', { vector: floats(1, 2), ...defaults }] },
+    answer: [{ hits: [], shards: [], partial: false }, searchAnswer],
+    messages: [{ results: [] }, searchMessage],
+  },
+  {
+    name: 'get a point',
+    http: { route: 'GET /v1/collections/{collection}/points/{id}', params: { collection: 'docs', id: 'a' } },
+    grpc: { method: 'get', request: { collection: 'docs', id: 'a' } },
+    call: { method: 'points.get', args: ['docs', { ids: ['a'], includeVector: true, includePayload: true, consistency: { level: 'eventual' } }] },
+    answer: [{ id: 'a', version: 7, vector: floats(0.1, 2), payload }],
+    reply: { point: { id: 'a', vector: [0.1, 2], payload: asStrings } },
+    messages: [{ point: { id: 'a', vector: Array.from(floats(0.1, 2)), payload: new Map(Object.entries(asStrings)) } }],
+  },
+  {
+    name: 'delete a point that is not there',
+    http: { route: 'DELETE /v1/collections/{collection}/points/{id}', params: { collection: 'docs', id: 'a' } },
+    grpc: { method: 'delete', request: { collection: 'docs', id: 'a' } },
+    call: { method: 'points.delete', args: ['docs', [{ id: 'a' }]] },
+    answer: { items: [{ id: 'a', outcome: 'not-found', version: 0 }], tokens: [] },
+    reply: {},
+    messages: [{}],
+  },
+  {
+    name: 'submit feedback',
+    http: {
+      route: 'POST /v1/feedback',
+      body: { collection: 'docs', query: 'q', result_ids: ['a'], feedbackItems: [{ resultId: 'a', relevanceScore: 5, clicked: true }], context: { page: '1' } },
+    },
+    grpc: {
+      method: 'submitFeedback',
+      request: { collection: 'docs', query: 'q', resultIds: ['a'], feedbackItems: [{ resultId: 'a', relevanceScore: 5, clicked: true, position: 0, comment: '' }], context: new Map([['page', '1']]) },
+    },
+    call: {
+      method: 'feedback.submit',
+      args: [{ collection: 'docs', query: 'q', resultIds: ['a'], items: [{ resultId: 'a', relevanceScore: 5, clicked: true, position: 0, comment: '' }], context: { page: '1' } }],
+    },
+    answer: { id: 'f1' },
+    reply: { success: true, feedbackId: 'f1' },
+    messages: [{ success: true, feedbackId: 'f1' }],
+  },
+];
+
+for (const { name, http, grpc, call, answer, reply, messages } of cases) {
+  if (http !== undefined) {
+    test(`${name}, over HTTP`, async () => {
+      const { api, calls } = recordingApi(answer);
+      const { status, body } = await overHttp(vectronDialect, api, http);
+      assert.deepEqual({ status, body, calls }, { status: 200, body: reply, calls: [call] });
+      assertReplyFits(vectronDialect, http.route, body);
+    });
+  }
+  if (grpc !== undefined) {
+    test(`${name}, over gRPC`, async () => {
+      const { api, calls } = recordingApi(answer);
+      assert.deepEqual(await overGrpc(vectronDialect, api, grpc.method, grpc.request), messages);
+      assert.deepEqual(calls, [call]);
+    });
+  }
+}
+
+test('every route and every method has a case, but for the user profile', () => {
+  const routes = vectronDialect.routes.map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(routes.filter((route) => !cases.some(({ http }) => http?.route === route)), ['PUT /v1/user/profile']);
+  const methods = vectronDialect.services.flatMap(({ methods: handlers }) => Object.keys(handlers));
+  assert.deepEqual(methods.filter((method) => !cases.some(({ grpc }) => grpc?.method === method)), ['updateUserProfile']);
+});
+
+const search = 'POST /v1/collections/{collection}/points/search';
+const upsert = 'POST /v1/collections/{collection}/points';
+const refused: readonly [route: string, body: unknown, code: ErrorCode, message: string][] = [
+  ['POST /v1/collections', { name: 'docs', dimension: 3, distance: 'l2' }, 'INVALID_ARGUMENT', 'distance must be one of cosine, euclidean, dot'],
+  ['POST /v1/collections', { name: 'docs', dimension: 'three' }, 'INVALID_ARGUMENT', 'dimension must be an integer from -2147483648 to 2147483647'],
+  ['POST /v1/collections', { name: 'docs', dimension: 3, metric: 'dot' }, 'UNKNOWN_FIELD', 'metric is not known here; known are name, dimension, distance'],
+  ['POST /v1/collections', { dimension: 3 }, 'INVALID_ARGUMENT', 'name is required'],
+  ['POST /v1/collections', 'docs', 'INVALID_ARGUMENT', 'the body must be a JSON object'],
+  [search, { vector: 'x' }, 'INVALID_ARGUMENT', 'vector must be an array of numbers'],
+  [search, { vector: [1, 'one'] }, 'INVALID_ARGUMENT', 'vector[1] must be a number'],
+  [search, {}, 'INVALID_ARGUMENT', 'vector is required'],
+  [search, { vector: [1], topK: -1 }, 'INVALID_ARGUMENT', 'topK must be an integer from 0 to 4294967295'],
+  [search, { vector: [1], topK: 5, top_k: 5 }, 'INVALID_ARGUMENT', 'top_k is given twice, as topK and under another spelling'],
+  [search, { vector: [1], consistency: 'session' }, 'INVALID_ARGUMENT', 'consistency must be eventual or linearizable'],
+  [search, { vector: [1], filter: { year: 1 } }, 'FILTER_INVALID', 'filter must have one of "and", "or", "not", "field"'],
+  [upsert, { points: [{ id: 'a', vector: [1], payload: { year: 2026 } }] }, 'INVALID_ARGUMENT', 'points[0].payload.year must be a string'],
+  [upsert, { points: {} }, 'INVALID_ARGUMENT', 'points must be an array'],
+  ['PUT /v1/user/profile', { plan: 'GOLD' }, 'INVALID_ARGUMENT', 'plan must be one of PLAN_UNSPECIFIED, FREE, PAID'],
+  ['PUT /v1/user/profile', { plan: 'PAID' }, 'UNIMPLEMENTED', 'user profiles are not offered by this server'],
+  ['POST /v1/feedback', { collection: 'docs', resultIds: ['a'] }, 'INVALID_ARGUMENT', 'feedbackItems is required'],
+];
+
+for (const [route, body, code, message] of refused) {
+  test(`refused: ${route} ${message}`, async () => {
+    const { api, calls } = recordingApi(undefined);
+    await assert.rejects(overHttp(vectronDialect, api, { route, params: route.includes('{') ? { collection: 'docs' } : {}, body }), { code, message });
+    assert.deepEqual(calls, []);
+  });
+}
+
+test('a collection that exists is an error, also with the same settings', async () => {
+  const request = { name: 'docs', dimension: 3, distance: '' };
+  await assert.rejects(overGrpc(vectronDialect, recordingApi({ created: false }).api, 'createCollection', request), { code: 'COLLECTION_EXISTS' });
+});
+
+test('a point that is not there is not found', async () => {
+  await assert.rejects(overGrpc(vectronDialect, recordingApi([undefined]).api, 'get', { collection: 'docs', id: 'a' }), { code: 'POINT_NOT_FOUND' });
+});
+
+test('an answer that would be too large names top_k and include_vectors', async () => {
+  const hits = Array.from({ length: 2_000 }, (_, index) => ({ id: String(index), version: 1, score: 1, vector: new Float32Array(1_000) }));
+  await assert.rejects(overGrpc(vectronDialect, recordingApi({ hits, shards: [], partial: false }).api, 'search', SearchRequest.fromPartial({ vector: [1] })), {
+    code: 'RESPONSE_TOO_LARGE',
+    message: 'the answer would be larger than 4128768 bytes; lower top_k, or leave out vectors (include_vectors) or payloads (include_metadata)',
+  });
+});
+
+const statuses: readonly [code: ErrorCode, http: number, grpc: number][] = [
+  ['DIMENSION_MISMATCH', 400, 3],
+  ['COLLECTION_NOT_FOUND', 404, 5],
+  ['COLLECTION_EXISTS', 409, 6],
+  ['CONDITION_FAILED', 400, 9],
+  ['CONFLICT', 409, 10],
+  ['UNAUTHENTICATED', 401, 16],
+  ['PERMISSION_DENIED', 403, 7],
+  ['OVERLOADED', 429, 8],
+  ['UNAVAILABLE', 503, 14],
+  ['DEADLINE_EXCEEDED', 504, 4],
+  ['UNIMPLEMENTED', 501, 12],
+  ['CORRUPTION', 500, 15],
+  ['METHOD_NOT_ALLOWED', 405, 12],
+  ['BODY_TOO_LARGE', 413, 8],
+  ['UNSUPPORTED_MEDIA_TYPE', 415, 3],
+];
+for (const [code, http, grpc] of statuses) {
+  test(`${code} is HTTP ${http}, gRPC ${grpc}`, () => {
+    assert.deepEqual(vectronDialect.encodeError(new ShoalError(code, 'why', { details: { field: 'vector', limit: 3 } }), 'r1'), {
+      status: http,
+      body: {
+        code: grpc,
+        message: 'why',
+        details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: code, domain: 'shoal', metadata: { field: 'vector', limit: '3', requestId: 'r1' } }],
+      },
+    });
+  });
+}
