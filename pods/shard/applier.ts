@@ -48,9 +48,9 @@ export async function applyEntries(state: AppliedState, entries: readonly Commit
       if (planned.sliceIsFull()) await new Promise((resolve) => setImmediate(resolve));
     }
     if (entry.idempotency !== undefined) {
-      for (const { clientId, encoded } of state.idempotency.remember(entry.idempotency, seq, entry.results)) {
-        const key = keyWithBytes(state.localReplica, 'session', encoder.encode(clientId));
-        planned.writes.push(encoded === undefined ? { kind: 'delete', key } : { kind: 'put', key, value: encoded });
+      for (const { suffix, value } of state.idempotency.remember(entry.idempotency, seq, entry.results)) {
+        const key = keyWithBytes(state.localReplica, 'session', suffix);
+        planned.writes.push(value === undefined ? { kind: 'delete', key } : { kind: 'put', key, value });
       }
     }
   }

@@ -100,10 +100,10 @@ async function readLabels(points: StoredPoints, labels: LabelTable): Promise<voi
   }
 }
 
-async function readSessions(store: KeyValueStore, localReplica: number): Promise<{ clientId: string; encoded: Uint8Array }[]> {
-  const sessions: { clientId: string; encoded: Uint8Array }[] = [];
+async function readSessions(store: KeyValueStore, localReplica: number): Promise<{ suffix: Uint8Array; value: Uint8Array }[]> {
+  const sessions: { suffix: Uint8Array; value: Uint8Array }[] = [];
   for await (const slice of store.scan(keySpace(localReplica, 'session').span)) {
-    for (const { key, value } of slice) sessions.push({ clientId: new TextDecoder().decode(decodeKey(key).suffix), encoded: value });
+    for (const { key, value } of slice) sessions.push({ suffix: decodeKey(key).suffix, value });
   }
   return sessions;
 }

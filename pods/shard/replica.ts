@@ -230,6 +230,8 @@ export class ShardReplica {
     await Promise.allSettled([...this.#pending.values()].map((pending) => pending.applied.promise));
     await this.#applying;
     await this.#checkpointing?.catch(() => undefined);
+    // The next start then finds a graph without a rest to move.
+    if (this.#changedPointCount > 0 && this.#failure === undefined) await this.#checkpointOrWarn();
     await this.state.index.close();
   }
 

@@ -5,8 +5,8 @@
  *     vector, by label → f32 each
  *     payload, by label → f64 version | u16 length, id | u32 length, payload | u32 1 + length or 0, text
  *     record, by key → f64 version | value
- *     session, by client id → see idempotency.ts
- *     meta, by name → see replica-meta.ts
+ *     session → see idempotency.ts
+ *     meta, by name → see replica-state.ts
  *
  * A payload change rewrites the small values only. Reads go from id to label to values without a snapshot: a label is
  * not reused while a read is under way (`ReaderEpochs`), so a value is either the right one or gone, and then the id is
