@@ -22,6 +22,8 @@ export async function main(argv: readonly string[], offlineTools: OfflineTools =
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // The reader of a pipe, such as head, may have seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed));
   // Waits between attempts use timers that let a process end.
   const alive = setInterval(() => undefined, 1 << 30);
   const terminal: Terminal = {

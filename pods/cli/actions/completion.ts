@@ -49,23 +49,23 @@ function flagChoices(nodes: readonly Node[]): { key: string; choices: readonly s
   return nodes.flatMap((node) => node.options.filter((option) => option.choices.length > 0).map((option) => ({ key: `${node.path}|${option.flag}`, choices: option.choices })));
 }
 
-/** The walk, which bash and zsh read alike. `words` and `current` are set by the caller. */
+/** The walk, which bash and zsh read alike. (No variable is named path: in zsh that is PATH.) */
 function walkFunction(nodes: readonly Node[]): string {
-  const paths = nodes.filter((node) => node.path !== '').map((node) => `      '${node.path}') path="$next" ;;`);
+  const paths = nodes.filter((node) => node.path !== '').map((node) => `      '${node.path}') reached="$next" ;;`);
   return `_shoal_path() {
-  local path='' next='' word skip=0
+  local reached='' next='' word skip=0
   for word in "$@"; do
     if [ "$skip" = 1 ]; then skip=0; continue; fi
     case "$word" in
       ${valueFlags(nodes).join('|')}) skip=1; continue ;;
       -*) continue ;;
     esac
-    next="\${path:+$path }$word"
+    next="\${reached:+$reached }$word"
     case "$next" in
 ${paths.join('\n')}
     esac
   done
-  printf '%s' "$path"
+  printf '%s' "$reached"
 }`;
 }
 
@@ -87,16 +87,16 @@ ${flagChoices(nodes).map(({ key, choices }) => `    '${key}') printf '%s\\n' ${c
   esac
 }
 _shoal() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path
-  path="$(_shoal_path "\${COMP_WORDS[@]:1:COMP_CWORD-1}")"
+  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" reached
+  reached="$(_shoal_path "\${COMP_WORDS[@]:1:COMP_CWORD-1}")"
   local values
-  values="$(_shoal_values "$path|$before")"
+  values="$(_shoal_values "$reached|$before")"
   case "$before" in
     ${valueFlags(nodes).join('|')})
       if [ -n "$values" ]; then COMPREPLY=($(compgen -W "$values" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi
       return ;;
   esac
-  COMPREPLY=($(compgen -W "$(_shoal_offers "$path")" -- "$current"))
+  COMPREPLY=($(compgen -W "$(_shoal_offers "$reached")" -- "$current"))
   if [ "\${#COMPREPLY[@]}" = 0 ]; then COMPREPLY=($(compgen -f -- "$current")); fi
 }
 complete -F _shoal shoal
@@ -118,16 +118,16 @@ ${flagChoices(nodes).map(({ key, choices }) => `    '${key}') offers=(${choices.
   esac
 }
 _shoal() {
-  local path before="\${words[CURRENT-1]}"
+  local reached before="\${words[CURRENT-1]}"
   local -a offers
-  path="$(_shoal_path "\${(@)words[2,CURRENT-1]}")"
+  reached="$(_shoal_path "\${(@)words[2,CURRENT-1]}")"
   case "$before" in
     ${valueFlags(nodes).join('|')})
-      _shoal_values "$path|$before"
+      _shoal_values "$reached|$before"
       if (( \${#offers} )); then compadd -a offers; else _files; fi
       return ;;
   esac
-  _shoal_offers "$path"
+  _shoal_offers "$reached"
   _describe 'shoal' offers || _files
 }
 if [ "\${funcstack[1]}" = _shoal ]; then _shoal "$@"; else compdef _shoal shoal; fi
