@@ -4,6 +4,7 @@
  * UNKNOWN_FIELD for a field that is not known, INVALID_ARGUMENT for the rest, with the field's path and what it takes.
  */
 
+import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import type { JsonSchema } from './dialect.ts';
 
@@ -189,6 +190,16 @@ export function oneOf<T extends { $case: string }>(cases: Readonly<Record<T['$ca
 /** The type under a name of its own in the documentation. */
 export function named<T>(name: string, type: JsonType<T>): JsonType<T> {
   return { schema: { $ref: `#/components/schemas/${name}` }, definitions: { ...type.definitions, [name]: type.schema }, read: (value, at) => type.read(value, at) };
+}
+
+/** All definitions together. Two schemas of one name are a mistake in the program. */
+export function mergedDefinitions(parts: readonly Definitions[]): Definitions {
+  const merged: Record<string, JsonSchema> = {};
+  for (const [name, schema] of parts.flatMap((part) => Object.entries(part))) {
+    assert.deepEqual(merged[name] ?? schema, schema, `two schemas are named ${name}`);
+    merged[name] = schema;
+  }
+  return merged;
 }
 
 /** The type, then `turn`, which may refuse by throwing. */

@@ -41,9 +41,9 @@ export function vectorOf({ vector, packedVector }: EitherVector, at: Place): Flo
   if (packedVector.length === 0) return Float32Array.from(vector);
   if (vector.length > 0) throw invalid(field('packedVector', at), 'must not be given together with vector');
   if (packedVector.length % 4 !== 0) throw invalid(field('packedVector', at), `must hold whole 32-bit floats, not ${packedVector.length} bytes`);
-  // Every platform that Node runs on is little-endian. The copy is aligned, and lets go of the request's buffer.
-  // A copy, because a view of the message would not be aligned; `slice` of a Buffer is such a view.
-  return new Float32Array(Uint8Array.from(packedVector).buffer);
+  // A copy, because a view of the message would not be aligned; `slice` of a Buffer is such a view. Every platform that
+  // Node runs on is little-endian.
+  return new Float32Array(new Uint8Array(packedVector).buffer);
 }
 
 function packed(vector: Float32Array): Uint8Array {

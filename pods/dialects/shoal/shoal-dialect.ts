@@ -2,6 +2,7 @@
 
 import type { Dialect, HttpReply } from '../dialect.ts';
 import type { ShoalError } from '../../kernel/errors.ts';
+import { mergedDefinitions } from '../json-decoder.ts';
 import { clusterRoutes, clusterService } from './cluster-calls.ts';
 import { collectionRoutes, collectionService } from './collection-calls.ts';
 import { feedbackRoutes, feedbackService } from './feedback-calls.ts';
@@ -18,7 +19,7 @@ export const shoalDialect: Dialect = {
   mounts: ['/shoal'],
   routes: routes.map(({ route }) => route),
   services: [collectionService, pointService, searchService, feedbackService, keyService, clusterService],
-  schemas: Object.assign({}, ...routes.map(({ definitions }) => definitions)) as Dialect['schemas'],
+  schemas: mergedDefinitions(routes.map(({ definitions }) => definitions)),
   encodeError,
 };
 

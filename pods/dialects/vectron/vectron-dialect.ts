@@ -2,6 +2,7 @@
 
 import { grpcStatus, type ErrorCode, type GrpcStatusName, type ShoalError } from '../../kernel/errors.ts';
 import type { Dialect, HttpReply } from '../dialect.ts';
+import { mergedDefinitions } from '../json-decoder.ts';
 import { vectronRoutes } from './vectron-routes.ts';
 import { vectronService } from './vectron-service.ts';
 
@@ -11,7 +12,7 @@ export const vectronDialect: Dialect = {
   mounts: ['/v1'],
   routes: vectronRoutes.map(({ route }) => route),
   services: [vectronService],
-  schemas: Object.assign({}, ...vectronRoutes.map(({ definitions }) => definitions)) as Dialect['schemas'],
+  schemas: mergedDefinitions(vectronRoutes.map(({ definitions }) => definitions)),
   encodeError,
 };
 
