@@ -87,7 +87,9 @@ export const limits = {
   // Idempotency (rule D1)
   clientIdBytesMax: 128,
   rememberedRequestsPerClientMax: 128,
+  rememberedBytesPerClientMax: 4 * mebibytes,
   rememberedClientsMax: 4_096,
+  rememberedBytesMax: 64 * mebibytes,
 
   // Disk watermarks: fractions of the file system in use
   diskReadOnlyAtFraction: 0.9,

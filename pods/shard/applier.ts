@@ -3,10 +3,11 @@
  * same changes in memory. Used alike for new entries, for replay after a crash, and on backups.
  */
 
+import { ShoalError } from '../kernel/errors.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
 import { limits } from '../kernel/limits.ts';
-import type { IdempotencyTable } from './idempotency.ts';
+import type { IdempotencyTable, RequestHistory } from './idempotency.ts';
 import type { LabelTable } from './label-table.ts';
 import type { Entry, Operation } from './operation.ts';
 import type { PayloadIndexing } from './payload-indexing.ts';
@@ -39,19 +40,28 @@ type MemoryChange =
 
 const encoder = new TextEncoder();
 
+/** Entries without effect, by seq: the same request had been applied, or it was too old to tell (rule D1). */
+export type Repeats = ReadonlyMap<number, Exclude<RequestHistory, { kind: 'new' }>>;
+
 /** Entries are contiguous and follow what is applied. Resolves when store and memory have them. */
-export async function applyEntries(state: AppliedState, entries: readonly CommittedEntry[], commitSeq: number): Promise<void> {
+export async function applyEntries(state: AppliedState, entries: readonly CommittedEntry[], commitSeq: number): Promise<Repeats> {
   const planned = new Plan(state, await readPriors(state, entries));
+  const repeats = new Map<number, Exclude<RequestHistory, { kind: 'new' }>>();
   for (const { seq, entry } of entries) {
-    for (const operation of entry.operations) {
-      planned.operation(operation);
-      if (planned.sliceIsFull()) await new Promise((resolve) => setImmediate(resolve));
-    }
     if (entry.idempotency !== undefined) {
+      const history = state.idempotency.lookUp(entry.idempotency);
+      if (history.kind !== 'new') {
+        repeats.set(seq, history);
+        continue;
+      }
       for (const { suffix, value } of state.idempotency.remember(entry.idempotency, seq, entry.results)) {
         const key = keyWithBytes(state.localReplica, 'session', suffix);
         planned.writes.push(value === undefined ? { kind: 'delete', key } : { kind: 'put', key, value });
       }
+    }
+    for (const operation of entry.operations) {
+      planned.operation(operation);
+      if (planned.sliceIsFull()) await new Promise((resolve) => setImmediate(resolve));
     }
   }
   const last = entries.at(-1)!;
@@ -59,6 +69,7 @@ export async function applyEntries(state: AppliedState, entries: readonly Commit
   planned.writes.push({ kind: 'put', key: keyWithBytes(state.localReplica, 'meta', encoder.encode('state')), value: encodeReplicaState(replicaState) });
   await state.store.write(planned.writes);
   changeMemory(state, planned.changes);
+  return repeats;
 }
 
 interface Prior {
@@ -82,6 +93,8 @@ async function readPriors(state: AppliedState, entries: readonly CommittedEntry[
   const states = await state.points.states(list);
   const withPayload = list.flatMap((id, i) => (states[i] !== undefined && idsWithPayload.has(id) ? [{ id, label: states[i].label }] : []));
   const payloads = withPayload.length === 0 ? [] : await state.points.payloads(withPayload.map(({ label }) => label));
+  const missing = payloads.indexOf(undefined);
+  if (missing >= 0) throw new ShoalError('CORRUPTION', `point "${withPayload[missing]!.id}" lacks its payload`);
   const payloadOf = new Map(withPayload.map(({ id }, i) => [id, payloads[i]]));
   list.forEach((id, i) => {
     const known = states[i];

@@ -20,10 +20,13 @@
  */
 
 import { ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import { recordHeaderBytes } from '../log/format.ts';
 import type { ItemOutcome, OperationResult } from '../domain/write.ts';
 import type { Entry, Operation } from './operation.ts';
 
 const entryFormat = 1;
+const entryBytesMax = limits.logRecordBytesMax - recordHeaderBytes;
 const carriesIdempotency = 1;
 const kinds = { upsert: 1, 'set-payload': 2, delete: 3, 'put-record': 4, 'delete-record': 5 } as const;
 const outcomes: readonly ItemOutcome[] = ['created', 'updated', 'deleted', 'not-found', 'condition-failed'];
@@ -66,6 +69,15 @@ export function decodeResults(bytes: Uint8Array): OperationResult[] {
   const results = readResults(reader);
   reader.expectEnd();
   return results;
+}
+
+/** BATCH_TOO_LARGE for what the log would not take as one record. */
+export function checkEntrySize(entry: Entry): void {
+  const sizeBytes = entrySizeBytes(entry);
+  if (sizeBytes <= entryBytesMax) return;
+  throw new ShoalError('BATCH_TOO_LARGE', `the items for one shard have ${sizeBytes} bytes; the limit is ${entryBytesMax}; send smaller batches`, {
+    details: { limit: entryBytesMax, found: sizeBytes },
+  });
 }
 
 /** Exact size of the encoded entry. */

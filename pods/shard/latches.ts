@@ -19,7 +19,7 @@ export class Latches {
     const predecessors = new Set<Holder>();
     for (const key of keys) {
       const predecessor = this.#holders.get(key);
-      if (predecessor !== undefined) predecessors.add(predecessor);
+      if (predecessor !== undefined && predecessor !== holder) predecessors.add(predecessor);
       this.#holders.set(key, holder);
     }
     const release = (): void => {

@@ -95,20 +95,20 @@ export class ShardReader {
     const scores = Array.from(found.distances, (distance) => scoreFromDistance(this.#replica.spec.metric, distance));
     const keep = request.scoreThreshold === undefined ? scores.length : scores.filter((score) => score >= request.scoreThreshold!).length;
     const chosen = found.labels.subarray(0, keep);
-    // Ids and versions are taken at one instant with the answer of the index, before anything is awaited.
-    const known = Array.from(chosen, (label) => ({ id: labels.id(label), version: labels.version(label) }));
+    // A label that died since the index answered is not reused before this read ends, so it can still be told.
+    const known = Array.from(chosen, (label) => (labels.isLive(label) ? { id: labels.id(label), version: labels.version(label) } : undefined));
     const [payloads, vectors] = await Promise.all([
       request.includePayload ? points.payloads(chosen) : undefined,
       request.includeVector ? points.vectors(chosen) : undefined,
     ]);
-    return known.map(({ id, version }, i) => {
+    return known.map((point, i) => {
       const payload = payloads?.[i];
       const vector = vectors?.[i];
-      if ((payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return undefined;
+      if (point === undefined || (payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return undefined;
       return {
-        id,
+        id: point.id,
         score: scores[i]!,
-        version: payload?.version ?? version,
+        version: payload?.version ?? point.version,
         ...(payload === undefined ? {} : { payload: parsePayload(payload), ...(payload.text === undefined ? {} : { text: payload.text }) }),
         ...(vector === undefined ? {} : { vector }),
       };

@@ -9,7 +9,8 @@
  * The store is the truth: a missing, damaged or outdated checkpoint only costs the time to read the points again.
  */
 
-import { ShoalError, hasCode } from '../kernel/errors.ts';
+import { AssertionError } from 'node:assert/strict';
+import { ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
@@ -59,7 +60,7 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
   const labels = new LabelTable();
   const epochs = new ReaderEpochs();
   const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
-  const checkpoint = await checkpoints.newest();
+  const checkpoint = await orRebuild(logger, 'manifest', () => checkpoints.newest());
   const parameters: IndexParameters = {
     dimension: spec.dimension,
     metric: spec.metric,
@@ -178,12 +179,12 @@ async function recoverPayloadIndexes(
   return indexing;
 }
 
-/** Derived data that is damaged is given up with a warning; what is not derived still throws. */
+/** Derived data that is damaged or cannot be read is given up with a warning: the points are the truth. */
 async function orRebuild<T>(logger: Logger, what: string, load: () => Promise<T>): Promise<T | undefined> {
   try {
     return await load();
   } catch (error) {
-    if (!hasCode(error, 'CORRUPTION')) throw error;
+    if (error instanceof AssertionError) throw error;
     logger.warn({ error }, `the checkpoint's ${what} cannot be used; rebuilding from the points`);
     return undefined;
   }

@@ -129,6 +129,9 @@ export class ReplicaService implements ShardService {
     const items = itemsOf(write);
     const withPayload = items.flatMap((item, i) => (states[i] !== undefined && needsPayload(write, item) ? [{ i, label: states[i].label }] : []));
     const payloads = withPayload.length === 0 ? [] : await points.payloads(withPayload.map(({ label }) => label));
+    const missing = payloads.indexOf(undefined);
+    // The latches are held, so nothing can have taken it away meanwhile.
+    if (missing >= 0) throw new ShoalError('CORRUPTION', `point "${ids[withPayload[missing]!.i]}" lacks its payload`);
     const payloadAt = new Map(withPayload.map(({ i }, position) => [i, payloads[position]]));
     return states.map((state, i) => (state === undefined ? undefined : { state, payload: payloadAt.get(i) }));
   }

@@ -17,7 +17,7 @@ import type { Idempotency, OperationResult } from '../domain/write.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import { startCore, step, type Authority, type CoreInput, type CoreOutput, type CoreState, type MemberId } from '../replication/core.ts';
 import { applyEntries, type AppliedState, type CommittedEntry } from './applier.ts';
-import { decodeEntry, encodeEntry } from './entry-codec.ts';
+import { checkEntrySize, decodeEntry, encodeEntry } from './entry-codec.ts';
 import { Latches } from './latches.ts';
 import { noOp, type Entry } from './operation.ts';
 import { recoverReplica, type RecoveredReplica, type RecoveryOptions } from './recovery.ts';
@@ -39,7 +39,13 @@ interface PendingEntry {
   readonly term: number;
   readonly entry: Entry;
   readonly sizeBytes: number;
-  readonly applied: PromiseWithResolvers<void>;
+  readonly applied: PromiseWithResolvers<WriteOutcome>;
+}
+
+interface AppliedWaiter {
+  readonly seq: number;
+  readonly wake: () => void;
+  readonly giveUp: (reason: Error) => void;
 }
 
 export interface WriteOutcome {
@@ -60,7 +66,7 @@ export class ShardReplica {
   readonly #inFlight = new Map<string, Promise<WriteOutcome>>();
   #appliedSeq: number;
   #applying: Promise<void> | undefined;
-  #appliedWaiters: { readonly seq: number; readonly wake: () => void }[] = [];
+  #appliedWaiters: AppliedWaiter[] = [];
   #serving = false;
   #failure: Error | undefined;
   #closed = false;
@@ -68,6 +74,7 @@ export class ShardReplica {
   #checkpointPointCount = 0;
   #changedPointCount = 0;
   #checkpointing: Promise<void> | undefined;
+  #checkpointFailed = false;
   #checkpointTimer: Timer | undefined;
 
   /** Opens the replica and replays the log to its stored commit seq; it serves after `lead`. */
@@ -79,13 +86,18 @@ export class ShardReplica {
         details: { shardUID: options.shardUID, logLastSeq: options.log.lastSeq, appliedSeq },
       });
     }
+    if (options.log.lastSeq < commitSeq) {
+      throw new ShoalError('CORRUPTION', `the log of shard ${options.shardUID} ends at seq ${options.log.lastSeq}, below ${commitSeq}, which was committed`, {
+        details: { shardUID: options.shardUID, logLastSeq: options.log.lastSeq, commitSeq },
+      });
+    }
     if (options.log.firstSeq > appliedSeq + 1) {
       throw new ShoalError('CORRUPTION', `the log of shard ${options.shardUID} begins at seq ${options.log.firstSeq}, above ${appliedSeq + 1}, which was not applied`, {
         details: { shardUID: options.shardUID, logFirstSeq: options.log.firstSeq, appliedSeq },
       });
     }
     const replica = new ShardReplica(options, recovered);
-    await replica.#replay(Math.min(commitSeq, options.log.lastSeq));
+    await replica.#replay(commitSeq);
     replica.#scheduleCheckpoint();
     return replica;
   }
@@ -157,11 +169,17 @@ export class ShardReplica {
   ): Promise<WriteOutcome> {
     this.#checkServing();
     if (idempotency === undefined) return this.#writeOnce(undefined, signal, keys, pointCount, prepare);
+    const name = `${idempotency.requestNumber} ${idempotency.clientId}`;
+    for (;;) {
+      const running = this.#inFlight.get(name);
+      if (running === undefined) break;
+      // Its failure may be its caller's own, such as a deadline: then this one takes its place.
+      const outcome = await running.catch(() => undefined);
+      if (outcome !== undefined) return outcome;
+      this.#checkServing();
+    }
     const remembered = this.state.idempotency.find(idempotency);
     if (remembered !== undefined) return remembered;
-    const name = `${idempotency.requestNumber} ${idempotency.clientId}`;
-    const running = this.#inFlight.get(name);
-    if (running !== undefined) return running;
     const outcome = this.#writeOnce(idempotency, signal, keys, pointCount, prepare);
     this.#inFlight.set(name, outcome);
     try {
@@ -229,6 +247,7 @@ export class ShardReplica {
     this.#checkpointTimer?.cancel();
     await Promise.allSettled([...this.#pending.values()].map((pending) => pending.applied.promise));
     await this.#applying;
+    this.#giveUpAppliedWaiters(new ShoalError('SHUTTING_DOWN', `shard ${this.shardUID} is closed`));
     await this.#checkpointing?.catch(() => undefined);
     // The next start then finds a graph without a rest to move.
     if (this.#changedPointCount > 0 && this.#failure === undefined) await this.#checkpointOrWarn();
@@ -263,19 +282,24 @@ export class ShardReplica {
   }
 
   async #propose(idempotency: Idempotency | undefined, resolve: (seq: number) => Pick<Entry, 'operations' | 'results'>): Promise<WriteOutcome> {
+    // D1 once more: others of this client may have been applied while this one waited for room and latches.
+    const remembered = idempotency === undefined ? undefined : this.state.idempotency.find(idempotency);
+    if (remembered !== undefined) return remembered;
     const seq = this.#core.lastSeq + 1;
+    if (this.#options.log.lastSeq !== seq - 1) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
     const { operations, results } = resolve(seq);
     if (operations.length === 0 && idempotency === undefined) return { seq: this.#appliedSeq, results };
+    const entry: Entry = { idempotency, operations, results };
+    checkEntrySize(entry);
     const output = this.#step({ kind: 'propose', entryCount: 1 });
     if (output.append === undefined) throw new ShoalError(this.#core.role === 'primary' ? 'NOT_ENOUGH_IN_SYNC' : 'NOT_PRIMARY', output.because);
-    await this.#append(output.append.term, seq, { idempotency, operations, results });
-    return { seq, results };
+    return this.#append(output.append.term, seq, entry);
   }
 
   /** Appends one entry and resolves when it is applied. */
-  #append(term: number, seq: number, entry: Entry): Promise<void> {
+  #append(term: number, seq: number, entry: Entry): Promise<WriteOutcome> {
     const payload = encodeEntry(entry);
-    const pending: PendingEntry = { term, entry, sizeBytes: payload.length, applied: Promise.withResolvers<void>() };
+    const pending: PendingEntry = { term, entry, sizeBytes: payload.length, applied: Promise.withResolvers<WriteOutcome>() };
     this.#pending.set(seq, pending);
     this.#pendingBytes += payload.length;
     this.#options.log.append([{ term, seq, payload }]).then(
@@ -366,7 +390,7 @@ export class ShardReplica {
 
   async #apply(run: readonly CommittedEntry[]): Promise<void> {
     assert(run[0]!.seq === this.#appliedSeq + 1, 'entries are applied in order');
-    await applyEntries(this.state, run, this.#core.commitSeq);
+    const repeats = await applyEntries(this.state, run, this.#core.commitSeq);
     for (const { seq, entry } of run) {
       this.#appliedSeq = seq;
       this.#changedPointCount += entry.operations.length;
@@ -374,7 +398,10 @@ export class ShardReplica {
       if (pending === undefined) continue;
       this.#pending.delete(seq);
       this.#pendingBytes -= pending.sizeBytes;
-      pending.applied.resolve();
+      const repeat = repeats.get(seq);
+      if (repeat === undefined) pending.applied.resolve({ seq, results: entry.results });
+      else if (repeat.kind === 'applied') pending.applied.resolve(repeat.request);
+      else pending.applied.reject(repeat.error);
     }
     this.#wakeAppliedWaiters();
     this.#checkpointWhenDue();
@@ -388,7 +415,11 @@ export class ShardReplica {
         this.#appliedWaiters = this.#appliedWaiters.filter((other) => other !== waiter);
         reject(signal.reason as Error);
       };
-      const waiter = { seq, wake: (): void => (signal.removeEventListener('abort', onAbort), resolve()) };
+      const waiter: AppliedWaiter = {
+        seq,
+        wake: () => (signal.removeEventListener('abort', onAbort), resolve()),
+        giveUp: (reason) => (signal.removeEventListener('abort', onAbort), reject(reason)),
+      };
       signal.addEventListener('abort', onAbort, { once: true });
       this.#appliedWaiters.push(waiter);
     });
@@ -399,6 +430,12 @@ export class ShardReplica {
     const ready = this.#appliedWaiters.filter((waiter) => waiter.seq <= this.#appliedSeq);
     this.#appliedWaiters = this.#appliedWaiters.filter((waiter) => waiter.seq > this.#appliedSeq);
     for (const waiter of ready) waiter.wake();
+  }
+
+  #giveUpAppliedWaiters(reason: Error): void {
+    const waiters = this.#appliedWaiters;
+    this.#appliedWaiters = [];
+    for (const waiter of waiters) waiter.giveUp(reason);
   }
 
   #checkServing(): void {
@@ -414,10 +451,13 @@ export class ShardReplica {
     this.#serving = false;
     const unknown = new ShoalError('OUTCOME_UNKNOWN', `shard ${this.shardUID} failed while the write was under way`, { cause: error });
     for (const seq of [...this.#pending.keys()]) this.#dropPending(seq, unknown);
+    this.#giveUpAppliedWaiters(new ShoalError('UNAVAILABLE', `shard ${this.shardUID} failed`, { cause: error }));
     this.#options.onFailure(error);
   }
 
   #checkpointWhenDue(): void {
+    // After a failure only the timer tries again: a full disk is not to be written to with every entry.
+    if (this.#checkpointing !== undefined || this.#checkpointFailed) return;
     const due = Math.max(limits.checkpointPointCountMin, this.#checkpointPointCount * limits.checkpointFractionNew);
     if (this.#changedPointCount >= due) void this.#checkpointOrWarn();
   }
@@ -434,7 +474,9 @@ export class ShardReplica {
   async #checkpointOrWarn(): Promise<void> {
     try {
       await this.checkpoint();
+      this.#checkpointFailed = false;
     } catch (error) {
+      this.#checkpointFailed = true;
       this.#options.logger.warn({ error, shardUID: this.shardUID }, 'the checkpoint failed; the next start takes longer');
     }
   }
