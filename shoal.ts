@@ -5,34 +5,20 @@
 
 import { readFileSync } from 'node:fs';
 
-const usage = `usage: shoal <command> [options]
-
-  standalone                               serve everything from this process
-  collection create|list|get|update|delete
-  points upsert|get|delete|scroll|count
-  search
-  import, export
-  key create|list|delete
-  backup, restore, verify
-  status
-
-  shoal <command> --help                   what a command takes
-  shoal --version
-`;
-
 const [command, ...rest] = process.argv.slice(2);
 
-if (command === undefined || command === '--help' || command === '-h' || command === 'help') {
-  (command === undefined ? process.stderr : process.stdout).write(usage);
-  process.exitCode = command === undefined ? 2 : 0;
-} else if (command === '--version' || command === '-V') {
+if (command === '--version' || command === '-V') {
   process.stdout.write(`${version()}\n`);
 } else if (command === 'standalone') {
   const { main } = await import('./pods/standalone/main.ts');
   process.exitCode = await main(rest);
 } else {
   const { main } = await import('./pods/cli/main.ts');
-  process.exitCode = await main([command, ...rest]);
+  const offline = (): Promise<typeof import('./pods/standalone/offline.ts')> => import('./pods/standalone/offline.ts');
+  process.exitCode = await main(process.argv.slice(2), {
+    restoreBackup: async (request) => (await offline()).restoreBackup(request),
+    verifyDirectory: async (request) => (await offline()).verifyDirectory(request),
+  });
 }
 
 function version(): string {

@@ -1,7 +1,9 @@
 /** The vocabulary of writes: what makes one recognisable, what it may depend on, what becomes of each item. */
 
+import { ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
 import type { Filter } from './filter.ts';
-import type { Payload } from './point.ts';
+import { utf8Length, type Payload } from './point.ts';
 
 /** Makes a write recognisable when it is sent again (rule D1). */
 export interface Idempotency {
@@ -52,4 +54,17 @@ export interface PayloadChange {
   /** Start from an empty payload rather than the present one. */
   readonly replace?: boolean;
   readonly condition?: WriteCondition;
+}
+
+/** INVALID_ARGUMENT unless the client id has 1 to 128 bytes of Unicode without U+0000, and the number is a positive integer. */
+export function checkIdempotency({ clientId, requestNumber }: Idempotency): void {
+  const bytes = utf8Length(clientId);
+  if (bytes === 0 || bytes > limits.clientIdBytesMax || !clientId.isWellFormed() || clientId.includes('\0')) {
+    throw new ShoalError('INVALID_ARGUMENT', `client_id must have 1 to ${limits.clientIdBytesMax} bytes of valid Unicode without U+0000`, {
+      details: { field: 'client_id', limit: limits.clientIdBytesMax, found: bytes },
+    });
+  }
+  if (!Number.isSafeInteger(requestNumber) || requestNumber < 1) {
+    throw new ShoalError('INVALID_ARGUMENT', 'request_number must be a positive integer below 2^53', { details: { field: 'request_number' } });
+  }
 }

@@ -14,7 +14,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { withSignal } from '../kernel/deadline.ts';
 import { ShoalError, grpcStatus } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { retryAfterMs } from './http-errors.ts';
+import { cannotListen, retryAfterMs } from './http-errors.ts';
 import type { TlsFiles } from './http-server.ts';
 import type { Exchange, Pipeline } from './pipeline.ts';
 import { addReflection, serviceName } from './reflection.ts';
@@ -57,7 +57,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 
   const port = await new Promise<number>((resolve, reject) => {
     const host = options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
-    server.bindAsync(`${host}:${options.port}`, credentialsFor(options.tls), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+    server.bindAsync(`${host}:${options.port}`, credentialsFor(options.tls), (error, bound) => (error === null ? resolve(bound) : reject(cannotListen('gRPC', host, options.port, error))));
   });
   return {
     address: { host: options.host, port },

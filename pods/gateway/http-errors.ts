@@ -58,3 +58,10 @@ export function dialectFinder(dialects: readonly Dialect[], fallback: Dialect): 
   const mounts = dialects.flatMap((dialect) => dialect.mounts.map((mount) => ({ mount: mount.replace(/\/+$/, ''), dialect }))).sort((a, b) => b.mount.length - a.mount.length);
   return (path) => mounts.find(({ mount }) => path.startsWith(mount) && (path.length === mount.length || '/?'.includes(path[mount.length]!)))?.dialect ?? fallback;
 }
+
+/** A port that cannot be had is the operator's to mend: said in a sentence, not as a defect. */
+export function cannotListen(protocol: 'HTTP' | 'gRPC', host: string, port: number, cause: unknown): ShoalError {
+  const inUse = String((cause as { code?: unknown; message?: unknown }).code ?? '').includes('EADDRINUSE') || String((cause as Error).message).includes('EADDRINUSE');
+  const why = inUse ? 'another process listens there' : String((cause as Error).message);
+  return new ShoalError('UNAVAILABLE', `cannot listen for ${protocol} on ${host}:${port}: ${why}`, { details: { field: protocol === 'HTTP' ? 'http-port' : 'grpc-port' }, cause });
+}

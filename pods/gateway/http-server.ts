@@ -13,7 +13,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
-import { dialectFinder, errorReply, fromFramework, fromParser } from './http-errors.ts';
+import { cannotListen, dialectFinder, errorReply, fromFramework, fromParser } from './http-errors.ts';
 import { mountRoutes, send } from './http-routes.ts';
 import type { RouteDependencies } from './http-routes.ts';
 import { openApiDocument } from './openapi.ts';
@@ -105,7 +105,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   await server.register(swagger, { mode: 'static', specification: { document: document as never } });
   await server.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { tryItOutEnabled: true } });
 
-  await server.listen({ host: options.host, port: options.port });
+  await server.listen({ host: options.host, port: options.port }).catch((cause: unknown) => {
+    throw cannotListen('HTTP', options.host, options.port, cause);
+  });
   const address = server.server.address() as { address: string; port: number };
   const watch = options.tls === undefined ? undefined : watchCertificate(server.server as HttpsServer, options.tls, options.clock, options.logger);
   return {

@@ -25,9 +25,6 @@ interface OptionDeclaration {
   readonly notInFile?: true;
 }
 
-const indexKinds = ['hnswlib', 'native'] as const;
-export type IndexKind = (typeof indexKinds)[number];
-
 const port = { type: 'integer', minimum: 0, maximum: 65_535 } as const;
 
 export const serverOptions = {
@@ -80,7 +77,6 @@ export const serverOptions = {
     default: 1,
     help: 'Fraction of requests to trace where the caller has not decided.',
   },
-  index: { type: 'choice', choices: indexKinds, flag: 'index', variables: ['SHOAL_INDEX'], default: 'hnswlib', help: 'Implementation of the vector index.' },
   diskReadOnlyAt: {
     type: 'number',
     minimum: 0.01,

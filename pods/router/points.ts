@@ -3,6 +3,7 @@
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { checkPointId, checkText, checkVector, encodePayload } from '../domain/point.ts';
+import { checkIdempotency } from '../domain/write.ts';
 import type { ConsistencyToken, RequestContext } from '../api/context.ts';
 import type { ItemResult, PointApi, PointView, WriteAnswer } from '../api/vector-api.ts';
 import type { ShardWrite } from '../domain/shard-service.ts';
@@ -29,6 +30,7 @@ export function createPointApi(routing: Routing): PointApi {
     items: readonly Item[],
     request: (items: readonly Item[]) => ShardWrite,
   ): Promise<WriteAnswer> {
+    if (context.idempotency !== undefined) checkIdempotency(context.idempotency);
     const results = new Array<ItemResult>(items.length);
     const tokens: ConsistencyToken[] = [];
     const parts = byShard(collection, items.map((item) => item.id));

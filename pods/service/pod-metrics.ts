@@ -42,6 +42,7 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
   metrics.observe('logSegments', single(() => pod.logStatistics().segmentCount));
   metrics.observe('logAppends', single(() => pod.logStatistics().recordCount));
   metrics.observe('logSyncs', single(() => pod.logStatistics().groupCount));
+  metrics.observe('logSyncSeconds', single(() => pod.logStatistics().syncMsTotal / 1_000));
   metrics.observe('diskUsed', single(() => pod.disk.usedFraction));
   metrics.observe('writable', single(() => (pod.disk.writable ? 1 : 0)));
 }

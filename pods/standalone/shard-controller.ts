@@ -4,13 +4,13 @@
  * everything that is wanted and moves what is towards it; a crash at any point leaves work for the next pass.
  */
 
-import { hasCode } from '../kernel/errors.ts';
+import { hasCode, ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { sleep } from '../kernel/clock.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { splitHashSpace } from '../domain/hash-range.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
-import { shardObjectName } from '../metadata/object-name.ts';
+import { collectionObjectName, shardObjectName } from '../metadata/object-name.ts';
 import { systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { collectionSpec } from '../domain/collection.ts';
 import type { DataPod } from '../service/data-pod.ts';
@@ -52,12 +52,12 @@ export class ShardController {
     const system = (await metadata.collections.list()).some((collection) => collection.metadata.labels[systemLabel] !== undefined);
     if (!system) {
       await metadata.collections.create({
-        metadata: { name: systemCollectionName.replace('.', '-'), labels: { [systemLabel]: 'true' } },
+        metadata: { name: collectionObjectName(systemCollectionName), labels: { [systemLabel]: 'true' } },
         spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' } }),
         status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
       });
     }
-    await this.#removeOrphans();
+    await this.#reportOrphans();
     await this.#pass(true);
     this.#running = this.#loop();
   }
@@ -100,7 +100,8 @@ export class ShardController {
           try {
             await this.#reconcile(collection);
           } catch (error) {
-            if (first) throw error;
+            // A full disk may have room again; anything else is better seen at once.
+            if (first && !hasCode(error, 'STORAGE_READ_ONLY')) throw error;
             failed ||= !hasCode(error, 'CONFLICT');
             this.#dirty = true;
             logger.warn({ error, collection: collection.spec.name }, 'bringing the collection up failed; trying again');
@@ -108,7 +109,7 @@ export class ShardController {
         }),
       );
     }
-    if (failed) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
+    if (failed && !first) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
   }
 
   async #reconcile(collection: VectorCollection): Promise<void> {
@@ -120,7 +121,10 @@ export class ShardController {
     }
   }
 
-  /** Makes the shards that are missing, and records their UIDs before any is bootstrapped (rule B1). */
+  /**
+   * Makes the shards that are missing, and records their UIDs before any is bootstrapped. One that was recorded and is
+   * gone is not made anew: that would serve an empty shard in place of the lost one (rule B1).
+   */
   async #recordShards(collection: VectorCollection): Promise<VectorCollection> {
     const { metadata, pod } = this.#options;
     const { generation } = collection.status.routing;
@@ -129,6 +133,10 @@ export class ShardController {
     for (const [index, hashRange] of ranges.entries()) {
       const name = shardObjectName(collection.metadata.name, generation, index);
       const present = await metadata.shards.get(name);
+      const recorded = collection.status.shards[index];
+      if (recorded !== undefined && present?.metadata.uid !== recorded) {
+        throw new ShoalError('CORRUPTION', `shard ${recorded} of collection "${collection.spec.name}" is recorded, but its object "${name}" is lost`);
+      }
       const shard =
         present ??
         (await metadata.shards.create({
@@ -154,6 +162,7 @@ export class ShardController {
     const { uid } = shard.metadata;
     const version = collection.metadata.resourceVersion;
     if (pod.find(uid) === undefined) {
+      this.#mustHold(shard);
       await pod.host(uid, collection.metadata.uid, collection.spec);
       this.#needTerm.add(uid);
     } else if (this.#appliedVersions.get(uid) !== version) {
@@ -161,6 +170,15 @@ export class ShardController {
     }
     this.#appliedVersions.set(uid, version);
     if (this.#needTerm.has(uid)) await this.#grantTerm(collection, shard);
+  }
+
+  /** Rule F1: a shard that led before is in this pod's store under the incarnation that was in sync, or it is lost. */
+  #mustHold(shard: VectorShard): void {
+    const { authority } = shard.status;
+    if (authority === undefined) return;
+    const held = this.#options.pod.registry.find(shard.metadata.uid)?.incarnation;
+    if (authority.inSync.some(({ incarnation }) => incarnation === held)) return;
+    throw new ShoalError('CORRUPTION', `the store of this pod ${held === undefined ? 'does not hold' : 'holds another incarnation of'} shard ${shard.metadata.uid}, which was in sync here`);
   }
 
   /** Rule W0: term + 1 with this process's session, compared and swapped; then rule P2 in the replica. */
@@ -176,8 +194,14 @@ export class ShardController {
       configVersion: previous?.configVersion ?? 1,
     };
     await metadata.shards.replace({ ...shard, status: { phase: 'Ready', authority } });
-    await pod.lead(uid, { term: authority.term, session: pod.session, inSync: authority.inSync, minInSync: collection.spec.replication.minInSync });
+    // Before it leads, so that stepping down right afterwards is not overlooked.
     this.#needTerm.delete(uid);
+    try {
+      await pod.lead(uid, { term: authority.term, session: pod.session, inSync: authority.inSync, minInSync: collection.spec.replication.minInSync });
+    } catch (error) {
+      this.#needTerm.add(uid);
+      throw error;
+    }
   }
 
   async #delete(collection: VectorCollection): Promise<void> {
@@ -191,14 +215,12 @@ export class ShardController {
     await metadata.collections.delete(collection.metadata.name, collection.metadata.resourceVersion);
   }
 
-  /** Replicas whose shard is gone: a deletion that a crash cut off between the objects and the data. */
-  async #removeOrphans(): Promise<void> {
+  /** Data of shards that no object names are kept, and never adopted: the objects may be what was lost. */
+  async #reportOrphans(): Promise<void> {
     const { metadata, pod, logger } = this.#options;
     const known = new Set((await metadata.shards.list()).map((shard) => shard.metadata.uid));
-    for (const { shardUID } of pod.registry.all()) {
-      if (known.has(shardUID)) continue;
-      logger.info({ shardUID }, 'removing the data of a shard that was deleted');
-      await pod.remove(shardUID);
+    for (const { shardUID, collectionUID } of pod.registry.all()) {
+      if (!known.has(shardUID)) logger.warn({ shardUID, collectionUID }, 'the pod holds data of a shard that no object names; it is kept');
     }
   }
 

@@ -49,7 +49,7 @@ export const metricTable = {
   logSegments: { name: 'shoal_log_segments', kind: 'gauge', labels: [], help: 'Segment files of the log.' },
   logAppends: { name: 'shoal_log_records_total', kind: 'observed-counter', labels: [], help: 'Records appended to the log.' },
   logSyncs: { name: 'shoal_log_syncs_total', kind: 'observed-counter', labels: [], help: 'Times the log was synced to disk.' },
-  logSyncDuration: { name: 'shoal_log_sync_duration_seconds', kind: 'histogram', unit: 'seconds', labels: [], bounds: latencyBounds, help: 'Time of one sync of the log.' },
+  logSyncSeconds: { name: 'shoal_log_sync_seconds_total', kind: 'observed-counter', unit: 'seconds', labels: [], help: 'Time spent in syncs of the log.' },
   diskUsed: { name: 'shoal_disk_used_ratio', kind: 'gauge', unit: 'ratio', labels: [], help: 'Fraction in use of the disk that holds the data directory.' },
   writable: { name: 'shoal_writable', kind: 'gauge', labels: [], help: '1 when writes that add data are taken, 0 when the disk is too full.' },
 

@@ -13,7 +13,7 @@ test('counters, histograms and gauges in text form', () => {
   metrics.counter('requests', { ...labels, code: 'OK' }).add(2);
   metrics.counter('requests', { ...labels, code: 'OK' }).add(1);
   metrics.counter('requests', { ...labels, code: 'OVERLOADED' }).add(1);
-  const duration = metrics.histogram('logSyncDuration', {});
+  const duration = metrics.histogram('requestDuration', labels);
   for (const seconds of [0.000_25, 0.003, 0.003, 99]) duration.record(seconds);
   metrics.observe('points', () => [{ labels: { collection: 'a "quoted" name', shard: '0' }, value: 7 }]);
   const text = metrics.scrape();
@@ -30,10 +30,10 @@ test('counters, histograms and gauges in text form', () => {
     lines.filter((line) => line.includes('shoal_points')),
     ['# TYPE shoal_points gauge', 'shoal_points{collection="a \\"quoted\\" name",shard="0"} 7'],
   );
-  const buckets = Object.fromEntries([...text.matchAll(/sync_duration_seconds_bucket\{le="(.+)"\} (\d+)/g)].map((match) => [match[1], Number(match[2])]));
+  const buckets = Object.fromEntries([...text.matchAll(/shoal_request_duration_seconds_bucket\{.*,le="(.+)"\} (\d+)/g)].map((match) => [match[1], Number(match[2])]));
   assert.deepEqual([buckets['0.00025'], buckets['0.001'], buckets['0.005'], buckets['30'], buckets['+Inf']], [1, 1, 3, 3, 4]);
-  assert.match(text, /sync_duration_seconds_count 4\n/);
-  assert.match(text, /sync_duration_seconds_sum 99\.00625\n/);
+  assert.match(text, /shoal_request_duration_seconds_count\{.*\} 4\n/);
+  assert.match(text, /shoal_request_duration_seconds_sum\{.*\} 99\.00625\n/);
 });
 
 test('a gauge that throws is left out, and one that was stopped is not read', () => {
