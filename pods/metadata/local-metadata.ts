@@ -9,7 +9,7 @@ import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { FileSystem } from '../kernel/file-system.ts';
+import { systemErrorCode, type FileSystem } from '../kernel/file-system.ts';
 import type { Random } from '../kernel/random.ts';
 import type { ClusterMetadata, NewObject, ObjectStore } from './cluster-metadata.ts';
 import type { ObjectMetadata, VectorCollection, VectorShard } from './objects.ts';
@@ -154,7 +154,11 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
   }
 
   #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
-    const result = this.#lastWrite.then(write);
+    const result = this.#lastWrite.then(write).catch((error: unknown) => {
+      if (error instanceof ShoalError) throw error;
+      if (systemErrorCode(error) === 'ENOSPC') throw new ShoalError('STORAGE_READ_ONLY', 'the disk is full', { cause: error });
+      throw new ShoalError('OUTCOME_UNKNOWN', `the metadata in ${this.#directory} cannot be written`, { cause: error });
+    });
     this.#lastWrite = result.catch(() => undefined);
     return result;
   }

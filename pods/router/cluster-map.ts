@@ -40,20 +40,20 @@ export class ClusterMap {
 
   /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
   async collection(name: string): Promise<RoutedCollection> {
-    if (this.#stale) await this.refresh();
+    while (this.#stale) await this.refresh();
     const collection = this.#byName.get(name);
     if (collection === undefined || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
     return collection;
   }
 
   async find(name: string): Promise<RoutedCollection | undefined> {
-    if (this.#stale) await this.refresh();
+    while (this.#stale) await this.refresh();
     return this.#byName.get(name);
   }
 
   /** Those of users, by name. */
   async collections(): Promise<readonly RoutedCollection[]> {
-    if (this.#stale) await this.refresh();
+    while (this.#stale) await this.refresh();
     return [...this.#byName.values()]
       .filter(({ object }) => object.metadata.labels[systemLabel] === undefined && object.status.phase !== 'Deleting')
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));

@@ -86,6 +86,11 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
           // Somebody else was faster: look again what there is now.
           if (!hasCode(error, 'CONFLICT')) throw error;
           await map.refresh();
+          // Two names may give one object name; then no look helps.
+          const taken = await metadata.collections.get(collectionObjectName(spec.name));
+          if (taken !== undefined && taken.spec.name !== spec.name) {
+            throw new ShoalError('INVALID_NAME', `"${spec.name}" cannot be told from the existing collection "${taken.spec.name}"; choose another name`, { details: { field: 'name' } });
+          }
         }
       }
     },

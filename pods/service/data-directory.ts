@@ -41,8 +41,8 @@ export async function openDataDirectory(fileSystem: FileSystem, root: string, ve
     checkFormat(root, stored);
     return layout;
   }
-  // Only what a first start that was cut off leaves may be there.
-  const strange = (await fileSystem.list(root)).filter((name) => !['FORMAT.new', 'log', 'store', 'checkpoints', 'metadata'].includes(name));
+  // Only what a first start that was cut off leaves may be there, and what a new file system has in its root.
+  const strange = (await fileSystem.list(root)).filter((name) => !['lost+found', 'FORMAT.new', 'log', 'store', 'checkpoints', 'metadata'].includes(name));
   if (strange.length > 0) {
     throw new ShoalError('INVALID_ARGUMENT', `${root} is not empty and not a Shoal data directory (it has "${strange[0]}"); choose another --data-dir`, {
       details: { field: 'data-dir' },

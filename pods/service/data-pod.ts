@@ -163,7 +163,10 @@ export class DataPod {
     const applied = this.hosted().map(({ replica, registered }) => ({ registered, seq: replica.appliedSeq }));
     await this.options.store.flush();
     this.#lastFlushMs = this.options.clock.monotonicMs();
-    for (const { registered, seq } of applied) await this.options.log.replica(registered.localReplica).release(seq);
+    for (const { registered, seq } of applied) {
+      // One that was removed meanwhile holds nothing back any more.
+      if (this.#replicas.has(registered.shardUID)) await this.options.log.replica(registered.localReplica).release(seq);
+    }
   }
 
   /** Finishes writes under way, flushes, and closes everything. */

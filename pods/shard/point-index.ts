@@ -51,6 +51,11 @@ interface RoomWaiter {
   readonly admit: () => void;
 }
 
+/** A search starts over when points died under it, at most this often. */
+const restartCountMax = 3;
+/** Dead labels of the graph up to this many are asked for on top of k; above it the search is given the live ones. */
+const slackMax = 1_000;
+
 export class PointIndex {
   readonly #options: PointIndexOptions;
   readonly #flatFloatsMax: number;
@@ -62,9 +67,13 @@ export class PointIndex {
   #unmovedStart = 0;
   /** Labels being added to the graph just now. */
   #moving: ReadonlySet<number> = new Set();
+  /** Labels of `#moving` that died since the batch was taken: the graph may return them already. */
+  #movingDeadCount = 0;
   #graphLabels = new LabelBits();
   /** Dead labels that the graph has not confirmed as removed. */
   readonly #unconfirmedRemovals = new Set<number>();
+  /** Counts labels that died, so that a search can tell whether any did since it began. */
+  #deathCount = 0;
   #mover: Promise<void> | undefined;
   /** Points of writes that have been let in and are not applied yet. */
   #reservedPointCount = 0;
@@ -124,9 +133,12 @@ export class PointIndex {
     if (labels.length === 0) return;
     const inGraph = labels.filter((label) => this.#graphLabels.has(label));
     const elsewhere = labels.filter((label) => !this.#graphLabels.has(label) && !this.#moving.has(label));
+    this.#deathCount += labels.length;
+    // Labels in `#moving` are taken care of when their batch has arrived.
+    this.#movingDeadCount += labels.length - inGraph.length - elsewhere.length;
     this.#retire(elsewhere);
     this.#removeFromGraph(inGraph);
-    // Labels in `#moving` are taken care of when their batch has arrived.
+    this.#admitWaiters();
   }
 
   /**
@@ -135,7 +147,7 @@ export class PointIndex {
    */
   async reserveRoom(pointCount: number, signal: AbortSignal): Promise<() => void> {
     if (this.#roomWaiters.length > 0 || !this.#hasRoom(pointCount)) await this.#waitForRoom(pointCount, signal);
-    this.#reservedPointCount += pointCount;
+    else this.#reservedPointCount += pointCount;
     return () => {
       this.#reservedPointCount -= pointCount;
       this.#admitWaiters();
@@ -143,22 +155,33 @@ export class PointIndex {
   }
 
   async search(search: PointSearch): Promise<PointSearchResult> {
+    for (let restartCount = 0; ; restartCount++) {
+      const deathCount = this.#deathCount;
+      const { result, deadHitCount } = await this.#searchOnce(search);
+      // What died meanwhile may have taken the place of others, or left one in a part that had been searched before.
+      if (deadHitCount === 0 || deathCount === this.#deathCount || restartCount >= restartCountMax) return result;
+    }
+  }
+
+  async #searchOnce(search: PointSearch): Promise<{ result: PointSearchResult; deadHitCount: number }> {
     const { labels } = this.#options;
     const { query, k } = search;
-    const slack = Math.min(this.#unconfirmedRemovals.size, 1_000);
     const graph = this.#graph;
     let graphHits: IndexHits | undefined;
     let visitedCount: number | undefined = 0;
     if (graph !== undefined && graph.size > 0) {
-      const wanted = k + slack;
-      const result = await graph.search({ ...search, queries: query, k: wanted, ef: Math.max(search.ef, wanted) });
-      graphHits = result.hits[0]!;
-      visitedCount = result.visitedCount;
+      const deadCount = this.#unconfirmedRemovals.size + this.#movingDeadCount;
+      const wanted = k + Math.min(deadCount, slackMax);
+      const filter = search.filter ?? (deadCount > slackMax ? LabelBits.copyOf(labels.live) : undefined);
+      const ef = Math.max(search.ef, wanted);
+      const found = await graph.search({ ...search, queries: query, k: wanted, ef, ...(filter === undefined ? {} : { filter }) });
+      graphHits = found.hits[0]!;
+      visitedCount = found.visitedCount;
     }
     const tail = await this.#tail.search({ ...search, queries: query, k: k + this.#deadTailCount() });
     if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
-    const hits = mergeLive(labels, graphHits, tail.hits[0]!, k);
-    return { ...hits, visitedCount, plan: graphHits === undefined || search.exact === true ? 'scan' : 'graph' };
+    const { hits, deadHitCount } = mergeLive(labels, graphHits, tail.hits[0]!, k);
+    return { result: { ...hits, visitedCount, plan: graphHits === undefined || search.exact === true ? 'scan' : 'graph' }, deadHitCount };
   }
 
   /** Writes the graph, while searches go on. Undefined when there is none. */
@@ -182,8 +205,9 @@ export class PointIndex {
     await this.#tail.close();
   }
 
+  /** Rows of the tail that are dead, or in the graph as well, and only wait for searches to end. */
   #deadTailCount(): number {
-    return Math.min(1_000, Math.max(0, this.#tail.size - this.tailPointCount));
+    return Math.max(0, this.#tail.size - this.tailPointCount);
   }
 
   #hasRoom(pointCount: number): boolean {
@@ -201,18 +225,20 @@ export class PointIndex {
       const onAbort = (): void => {
         this.#roomWaiters.splice(this.#roomWaiters.indexOf(waiter), 1);
         reject(signal.reason as Error);
+        this.#admitWaiters();
       };
       signal.addEventListener('abort', onAbort, { once: true });
       this.#roomWaiters.push(waiter);
     });
   }
 
-  /** First come, first served, as far as there is room. */
+  /** First come, first served, as far as there is room; a waiter's room is reserved here. */
   #admitWaiters(): void {
-    if (this.#roomWaiters.length === 0 || !this.#hasRoom(this.#roomWaiters[0]!.pointCount)) return;
-    this.#roomWaiters.shift()!.admit();
-    // The one admitted reserves its room in a microtask; only then is it known whether the next fits.
-    if (this.#roomWaiters.length > 0) setImmediate(() => this.#admitWaiters());
+    for (let next = this.#roomWaiters[0]; next !== undefined && this.#hasRoom(next.pointCount); next = this.#roomWaiters[0]) {
+      this.#roomWaiters.shift();
+      this.#reservedPointCount += next.pointCount;
+      next.admit();
+    }
   }
 
   #needsGraph(): boolean {
@@ -226,6 +252,7 @@ export class PointIndex {
       () => {
         this.#mover = undefined;
         if (this.#unmovedStart < this.#unmoved.length) this.#wakeMover();
+        this.#admitWaiters();
       },
       (error: unknown) => {
         this.#mover = undefined;
@@ -246,11 +273,13 @@ export class PointIndex {
       const batch = this.#takeUnmoved();
       if (batch.length === 0) continue;
       this.#moving = new Set(batch);
+      this.#movingDeadCount = 0;
       const vectors = new Float32Array(batch.length * parameters.dimension);
       batch.forEach((label, i) => this.#tail.readVector(label, vectors, i * parameters.dimension));
       await this.#graph.add(Uint32Array.from(batch), vectors);
       for (const label of batch) this.#graphLabels.add(label);
       this.#moving = new Set();
+      this.#movingDeadCount = 0;
       this.#leaveTail(batch);
       this.#removeFromGraph(batch.filter((label) => !labels.isLive(label)));
       this.#admitWaiters();
@@ -313,11 +342,12 @@ export class PointIndex {
   }
 }
 
-/** The nearest k live labels of both; a label that is in both counts once. */
-function mergeLive(table: LabelTable, graph: IndexHits | undefined, tail: IndexHits, k: number): IndexHits {
+/** The nearest k live labels of both, a label that is in both once; and how many dead ones were passed over. */
+function mergeLive(table: LabelTable, graph: IndexHits | undefined, tail: IndexHits, k: number): { hits: IndexHits; deadHitCount: number } {
   const labels: number[] = [];
   const distances: number[] = [];
   const seen = new Set<number>();
+  let deadHitCount = 0;
   let g = 0;
   let t = 0;
   const graphCount = graph?.labels.length ?? 0;
@@ -325,10 +355,14 @@ function mergeLive(table: LabelTable, graph: IndexHits | undefined, tail: IndexH
     const fromGraph = t >= tail.labels.length || (g < graphCount && graph!.distances[g]! <= tail.distances[t]!);
     const label = fromGraph ? graph!.labels[g]! : tail.labels[t]!;
     const distance = fromGraph ? graph!.distances[g++]! : tail.distances[t++]!;
-    if (seen.has(label) || !table.isLive(label)) continue;
+    if (seen.has(label)) continue;
+    if (!table.isLive(label)) {
+      deadHitCount++;
+      continue;
+    }
     seen.add(label);
     labels.push(label);
     distances.push(distance);
   }
-  return { labels: Uint32Array.from(labels), distances: Float32Array.from(distances) };
+  return { hits: { labels: Uint32Array.from(labels), distances: Float32Array.from(distances) }, deadHitCount };
 }
