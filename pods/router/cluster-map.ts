@@ -38,12 +38,18 @@ export class ClusterMap {
     metadata.shards.watch(changed);
   }
 
-  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
+  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted, or it is the system's own. */
   async collection(name: string): Promise<RoutedCollection> {
-    while (this.#stale) await this.refresh();
-    const collection = this.#byName.get(name);
-    if (collection === undefined || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
+    const collection = await this.find(name);
+    if (collection === undefined || isSystem(collection) || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
     return collection;
+  }
+
+  /** The one with the system's own records. */
+  async systemCollection(): Promise<RoutedCollection> {
+    while (this.#stale) await this.refresh();
+    for (const collection of this.#byName.values()) if (isSystem(collection)) return collection;
+    throw new ShoalError('UNAVAILABLE', 'the system collection is not there yet');
   }
 
   async find(name: string): Promise<RoutedCollection | undefined> {
@@ -55,7 +61,7 @@ export class ClusterMap {
   async collections(): Promise<readonly RoutedCollection[]> {
     while (this.#stale) await this.refresh();
     return [...this.#byName.values()]
-      .filter(({ object }) => object.metadata.labels[systemLabel] === undefined && object.status.phase !== 'Deleting')
+      .filter((collection) => !isSystem(collection) && collection.object.status.phase !== 'Deleting')
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));
   }
 
@@ -112,6 +118,10 @@ export function routeCollections(collections: readonly VectorCollection[], shard
     routed.set(object.spec.name, { object, shards: members, ring: new HashRing(members.map((member) => member.object.spec.hashRange)) });
   }
   return routed;
+}
+
+function isSystem({ object }: RoutedCollection): boolean {
+  return object.metadata.labels[systemLabel] !== undefined;
 }
 
 function routeTo(shard: VectorShard, epoch: number): ShardRoute {

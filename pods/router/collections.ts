@@ -7,7 +7,7 @@ import type { RequestContext } from '../api/context.ts';
 import type { CollectionApi, CollectionDescription, ShardDescription } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionObjectName } from '../metadata/object-name.ts';
-import type { VectorCollection } from '../metadata/objects.ts';
+import { systemCollectionName, type VectorCollection } from '../metadata/objects.ts';
 import { collectionNotFound, type RoutedCollection, type RoutedShard } from './cluster-map.ts';
 import { shardContext, type Routing } from './routing.ts';
 
@@ -65,6 +65,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
   return {
     async create(context, input) {
       const spec = collectionSpec(input);
+      if (spec.name === systemCollectionName) throw new ShoalError('INVALID_NAME', `name "${systemCollectionName}" is the system's own`, { details: { field: 'name' } });
       for (;;) {
         const found = await map.find(spec.name);
         if (found?.object.status.phase === 'Deleting') await whenGone(context, spec.name, found.object.metadata.uid);

@@ -3,13 +3,12 @@
 import { ShoalError } from '../kernel/errors.ts';
 import type { RequestContext } from '../api/context.ts';
 import type { RecordStore } from '../api/records.ts';
-import { systemCollectionName } from '../metadata/objects.ts';
 import type { ShardService } from '../domain/shard-service.ts';
 import { shardContext, type Routing } from './routing.ts';
 
 export function createRecordStore(routing: Routing): RecordStore {
   const onSystemShard = <T>(context: RequestContext, operation: (service: ShardService) => Promise<T>): Promise<T> =>
-    routing.onCollection(context, systemCollectionName, (collection) => operation(routing.service(collection.shards[0]!)));
+    routing.onSystemCollection(context, (collection) => operation(routing.service(collection.shards[0]!)));
 
   return {
     get: (context, key) => onSystemShard(context, (service) => service.getRecord(shardContext(context), key)),

@@ -30,13 +30,22 @@ export class Routing {
    * `operation` may run several times: it is repeated only after errors that say that nothing was done. Routes refer to
    * the collection as it is known at each try.
    */
-  async onCollection<T>(context: RequestContext, name: string, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+  onCollection<T>(context: RequestContext, name: string, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+    return this.#on(context, () => this.map.collection(name), operation);
+  }
+
+  /** Likewise against the system's own collection, which has no name that a user could give. */
+  onSystemCollection<T>(context: RequestContext, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+    return this.#on(context, () => this.map.systemCollection(), operation);
+  }
+
+  async #on<T>(context: RequestContext, find: () => Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       context.signal.throwIfAborted();
-      const collection = await this.map.collection(name);
+      const collection = await find();
       try {
         if (collection.shards.length < collection.object.spec.shards) {
-          throw new ShoalError('NOT_PRIMARY', `collection "${name}" is still being created`);
+          throw new ShoalError('NOT_PRIMARY', `collection "${collection.object.spec.name}" is still being created`);
         }
         return await operation(collection);
       } catch (error) {
