@@ -1,0 +1,101 @@
+/** The command line of the benchmark. */
+
+import { parseArgs } from 'node:util';
+
+export const benchmarkNames = ['glove', 'text', 'overhead'] as const;
+export type BenchmarkName = (typeof benchmarkNames)[number];
+
+export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
+export type Part = (typeof parts)[number];
+
+export interface BenchmarkOptions {
+  readonly name: BenchmarkName;
+  /** Points at most; undefined for all that the data set has. */
+  readonly limit: number | undefined;
+  readonly queryCount: number;
+  readonly efs: readonly number[];
+  readonly parts: ReadonlySet<Part>;
+  /** How long the measurement of the event loop lasts. */
+  readonly loopSeconds: number;
+  /** Leave the data directory, and the server's log, in place. */
+  readonly keep: boolean;
+  readonly profile: boolean;
+  readonly output: string | undefined;
+}
+
+export const help = `usage: npm run bench -- <name> [options]
+
+  glove      341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
+  text       117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
+  overhead   what metrics and traces cost a query: three servers, side by side
+
+options
+  --limit N        import at most N points (glove --limit 20000 takes about a minute)
+  --queries N      held-out queries, 2000
+  --ef LIST        breadths of search, 64,128,256,512,1024
+  --only LIST      parts to run beside the import: ${parts.join(', ')}
+  --skip LIST      parts to leave out
+  --seconds N      length of the event-loop measurement, 15
+  --profile        profile the server's main thread: heaviest functions on stdout, .cpuprofile files beside the results
+  --keep           leave the data directory in place
+  --output FILE    results as JSON; by default bench-results/<name>-<date>.json
+  --help
+
+What each figure means: docs/benchmarks.md
+`;
+
+/** Undefined when help was asked for. Throws an Error with a sentence for bad usage. */
+export function readArguments(argv: readonly string[]): BenchmarkOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      limit: { type: 'string' },
+      queries: { type: 'string', default: '2000' },
+      ef: { type: 'string', default: '64,128,256,512,1024' },
+      only: { type: 'string', default: parts.join(',') },
+      skip: { type: 'string', default: '' },
+      seconds: { type: 'string', default: '15' },
+      profile: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+      output: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const [name, ...rest] = positionals;
+  if (!isOneOf(benchmarkNames, name) || rest.length > 0) throw new Error(`name one of ${benchmarkNames.join(', ')}; see --help`);
+  const skipped = new Set(partList('--skip', values.skip));
+  return {
+    name,
+    limit: values.limit === undefined ? undefined : positiveInteger('--limit', values.limit),
+    queryCount: positiveInteger('--queries', values.queries),
+    efs: list(values.ef).map((ef) => positiveInteger('--ef', ef)),
+    parts: new Set(partList('--only', values.only).filter((part) => !skipped.has(part))),
+    loopSeconds: positiveInteger('--seconds', values.seconds),
+    keep: values.keep,
+    profile: values.profile,
+    output: values.output,
+  };
+}
+
+function partList(flag: string, text: string): Part[] {
+  return list(text).map((name) => {
+    if (!isOneOf(parts, name)) throw new Error(`${flag} knows ${parts.join(', ')}, not "${name}"`);
+    return name;
+  });
+}
+
+function list(text: string): string[] {
+  return text.split(',').map((item) => item.trim()).filter((item) => item !== '');
+}
+
+function positiveInteger(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value <= 0) throw new Error(`${flag} takes a positive integer, not "${text}"`);
+  return value;
+}
+
+function isOneOf<Name extends string>(names: readonly Name[], name: string | undefined): name is Name {
+  return (names as readonly (string | undefined)[]).includes(name);
+}

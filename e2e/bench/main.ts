@@ -1,0 +1,41 @@
+/** `npm run bench -- <name>`: benchmarks of the whole server on real data. They print figures and assert nothing. */
+
+import { help, readArguments, type BenchmarkOptions } from './arguments.ts';
+import { requireLinux } from './machine.ts';
+import { runOverheadBenchmark } from './overhead.ts';
+import { say } from './report.ts';
+import { killServers } from './server-process.ts';
+import { runVectorBenchmark } from './vector-benchmark.ts';
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let options: BenchmarkOptions | undefined;
+  try {
+    options = readArguments(argv);
+  } catch (error) {
+    say((error as Error).message);
+    return 2;
+  }
+  if (options === undefined) {
+    process.stdout.write(help);
+    return 0;
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killServers();
+      process.exit(130);
+    });
+  }
+  try {
+    requireLinux();
+    if (options.name === 'overhead') await runOverheadBenchmark(options);
+    else await runVectorBenchmark(options.name, options);
+    return 0;
+  } catch (error) {
+    say((error as Error).stack ?? String(error));
+    return 1;
+  } finally {
+    killServers();
+  }
+}

@@ -1,0 +1,48 @@
+/** What a process uses, from /proc. */
+
+import { readFileSync } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The kernel reports CPU time to user space in hundredths of a second, whatever its own tick. */
+const microsecondsPerTick = 10_000;
+
+/** User and system time of all threads of the process, those that have ended too. */
+export function cpuMicroseconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field, the program's name, may hold spaces; those after its bracket do not.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * microsecondsPerTick;
+}
+
+export interface MemoryUse {
+  readonly residentBytes: number;
+  /** Not backed by a file: what the process cannot give back. */
+  readonly anonymousBytes: number;
+  readonly residentPeakBytes: number;
+}
+
+export function memoryUse(pid: number): MemoryUse {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { residentBytes: field('VmRSS'), anonymousBytes: field('RssAnon'), residentPeakBytes: field('VmHWM') };
+}
+
+/** Space that the files under a directory take on the disk, in all and by entry of the directory. */
+export async function diskUse(directory: string): Promise<{ totalBytes: number; byEntry: Record<string, number> }> {
+  const byEntry: Record<string, number> = {};
+  for (const entry of await readdir(directory)) byEntry[entry] = await sizeOnDisk(join(directory, entry));
+  return { totalBytes: Object.values(byEntry).reduce((sum, bytes) => sum + bytes, 0), byEntry };
+}
+
+async function sizeOnDisk(path: string): Promise<number> {
+  try {
+    const entry = await lstat(path);
+    if (!entry.isDirectory()) return entry.blocks * 512;
+    const sizes = await Promise.all((await readdir(path)).map((name) => sizeOnDisk(join(path, name))));
+    return sizes.reduce((sum, bytes) => sum + bytes, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0; // Deleted while we looked: the server goes on working.
+    throw error;
+  }
+}

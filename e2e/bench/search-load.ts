@@ -1,0 +1,110 @@
+/** Searches by one or several clients, each with a connection of its own and one call in flight. */
+
+import { BenchClient, packedRow } from './bench-client.ts';
+import type { Dataset } from './dataset.ts';
+import type { GroundTruth } from './ground-truth.ts';
+import { collectionName } from './import-points.ts';
+import { quantile } from './report.ts';
+import { selectivities, unfiltered } from './selectivity.ts';
+import type { ServerProcess } from './server-process.ts';
+
+export interface SearchSettings {
+  readonly clients: number;
+  readonly ef?: number;
+  /** Place in `selectivities`; absent: no filter. */
+  readonly selectivity?: number;
+  readonly includePayload?: boolean;
+  /** The first so many queries; absent: all. */
+  readonly queryCount?: number;
+}
+
+export interface SearchFigures extends SearchSettings {
+  readonly queryCount: number;
+  readonly recall: number;
+  readonly queriesPerSecond: number;
+  /** CPU time of the server, all threads, per query. */
+  readonly serverCpuMicrosPerQuery: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export const topK = 10;
+
+export async function measureSearches(server: ServerProcess, dataset: Dataset, truth: GroundTruth, settings: SearchSettings): Promise<SearchFigures> {
+  const queryCount = Math.min(settings.queryCount ?? Infinity, dataset.queryCount);
+  const { selectivity, clients: clientCount } = settings;
+  const clients = Array.from({ length: clientCount }, () => new BenchClient(server.address));
+  try {
+    const search = async (client: BenchClient, query: number): Promise<number[]> => {
+      const { hits } = await client.search(collectionName, searchQuery(dataset, query, settings));
+      return hits.map(({ id }) => Number(id));
+    };
+    // Connections are opened, and code is compiled, before anything counts.
+    await Promise.all(clients.map((client, at) => search(client, at % queryCount)));
+    const answers = new Array<number[]>(queryCount);
+    const latencies = new Float64Array(queryCount);
+    let next = 0;
+    const lane = async (client: BenchClient): Promise<void> => {
+      while (next < queryCount) {
+        const query = next++;
+        const sentMs = performance.now();
+        answers[query] = await search(client, query);
+        latencies[query] = performance.now() - sentMs;
+      }
+    };
+    const cpuBefore = server.cpuMicroseconds();
+    const startedMs = performance.now();
+    await Promise.all(clients.map(lane));
+    const seconds = (performance.now() - startedMs) / 1_000;
+    const cpu = server.cpuMicroseconds() - cpuBefore;
+    latencies.sort();
+    return {
+      ...settings,
+      queryCount,
+      recall: mean(answers.map((rows, query) => truth.recall(query, selectivity ?? unfiltered, rows))),
+      queriesPerSecond: queryCount / seconds,
+      serverCpuMicrosPerQuery: cpu / queryCount,
+      p50Ms: quantile(latencies, 0.5),
+      p99Ms: quantile(latencies, 0.99),
+    };
+  } finally {
+    for (const client of clients) client.close();
+  }
+}
+
+export interface VisitedFigures {
+  readonly ef: number | undefined;
+  readonly visitedMedian: number;
+  readonly plans: Record<string, number>;
+}
+
+/** How much of the index a search looks at. Apart from the timed runs, because counting slows some indexes. */
+export async function measureVisited(server: ServerProcess, dataset: Dataset, settings: Pick<SearchSettings, 'ef' | 'selectivity'>): Promise<VisitedFigures> {
+  const client = new BenchClient(server.address);
+  try {
+    const visited: number[] = [];
+    const plans: Record<string, number> = {};
+    for (let query = 0; query < Math.min(200, dataset.queryCount); query++) {
+      const { shards } = await client.search(collectionName, { ...searchQuery(dataset, query, settings), countVisited: true });
+      visited.push(shards.reduce((sum, { visitedCount }) => sum + Number(visitedCount ?? NaN), 0));
+      for (const { plan } of shards) plans[plan ?? 'unknown'] = (plans[plan ?? 'unknown'] ?? 0) + 1;
+    }
+    return { ef: settings.ef, visitedMedian: quantile(visited.sort((a, b) => a - b), 0.5), plans };
+  } finally {
+    client.close();
+  }
+}
+
+export function searchQuery(dataset: Dataset, query: number, { ef, selectivity, includePayload = false }: Omit<SearchSettings, 'clients'>): Parameters<BenchClient['search']>[1] {
+  return {
+    packedVector: packedRow(dataset.queries, query, dataset.dimension),
+    topK,
+    includePayload,
+    ...(ef === undefined ? {} : { ef }),
+    ...(selectivity === undefined ? {} : { filter: { field: 'bucket', lt: selectivities[selectivity]!.bucketLimit } }),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
