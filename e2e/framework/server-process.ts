@@ -141,7 +141,7 @@ function spawnServer({ dataDirectory, flags = [], environment = {}, under = [], 
 /** The environment without what would configure a server or a client behind the test's back. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SHOAL_') && name !== 'API_KEYS' && !/^(https?|all|no|grpc)_proxy$/i.test(name));
-  return { UV_THREADPOOL_SIZE: '8', ...Object.fromEntries(kept), NODE_OPTIONS: '' };
+  return { UV_THREADPOOL_SIZE: '8', NODE_COMPILE_CACHE: join(checkout, 'node_modules', '.cache', 'node-compile'), ...Object.fromEntries(kept), NODE_OPTIONS: '' };
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {
