@@ -14,10 +14,9 @@ if (command === '--version' || command === '-V') {
   process.exitCode = await main(rest);
 } else {
   const { main } = await import('./pods/cli/main.ts');
-  const offline = (): Promise<typeof import('./pods/standalone/offline.ts')> => import('./pods/standalone/offline.ts');
   process.exitCode = await main(process.argv.slice(2), {
-    restoreBackup: async (request) => (await offline()).restoreBackup(request),
-    verifyDirectory: async (request) => (await offline()).verifyDirectory(request),
+    restoreBackup: async (request) => (await import('./pods/standalone/offline.ts')).restoreBackup(request),
+    verifyDirectory: async (request) => (await import('./pods/standalone/offline.ts')).verifyDirectory(request),
   });
 }
 

@@ -16,6 +16,12 @@ export function collectionObjectName(apiName: string): string {
   return slug === '' ? `c-${hash}` : `${slug}-${hash}`;
 }
 
-export function shardObjectName(collectionObject: string, generation: number, index: number): string {
-  return `${collectionObject}-${generation}-${index}`;
+/** The names of a generation's shard objects, by index. */
+export function shardObjectNames(collectionObject: string, generation: number, shardCount: number): string[] {
+  return Array.from({ length: shardCount }, (_, index) => `${collectionObject}-${generation}-${index}`);
+}
+
+/** The collection object whose shard has this name. */
+export function collectionOfShard(shardObject: string): string {
+  return shardObject.replace(/-\d+-\d+$/, '');
 }

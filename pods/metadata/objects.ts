@@ -56,4 +56,5 @@ export interface VectorShard {
 
 /** Label of the collection that holds the system's own records; it is not shown to users. */
 export const systemLabel = 'shoal.dev/system';
+/** Its object's name too: the dot keeps it apart from every name that `collectionObjectName` gives. */
 export const systemCollectionName = 'shoal.system';

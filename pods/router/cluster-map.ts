@@ -6,7 +6,8 @@
 import { ShoalError } from '../kernel/errors.ts';
 import { HashRing } from '../domain/hash-range.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
-import { systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
+import { systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import type { ShardRoute } from './shard-client.ts';
 
 export interface RoutedShard {
@@ -23,51 +24,69 @@ export interface RoutedCollection {
 
 export class ClusterMap {
   readonly #metadata: ClusterMetadata;
-  #byName = new Map<string, RoutedCollection>();
-  #stale = true;
+  /** By object name; API names are looked up in the index beside it. */
+  readonly #byObject = new Map<string, RoutedCollection>();
+  readonly #objectOf = new Map<string, string>();
+  /** Names of collection objects that have changed since they were read; undefined: everything has to be read. */
+  #changed: Set<string> | undefined;
   #refreshing: Promise<void> | undefined;
   readonly #waiters = new Set<() => void>();
 
   constructor(metadata: ClusterMetadata) {
     this.#metadata = metadata;
-    const changed = (): void => {
-      this.#stale = true;
+    const changed = (objectName: string): void => {
+      this.#changed?.add(objectName);
       for (const wake of this.#waiters) wake();
     };
     metadata.collections.watch(changed);
-    metadata.shards.watch(changed);
+    metadata.shards.watch((shardName) => changed(collectionOfShard(shardName)));
   }
 
-  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted, or it is the system's own. */
+  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
   async collection(name: string): Promise<RoutedCollection> {
     const collection = await this.find(name);
-    if (collection === undefined || isSystem(collection) || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
+    if (collection === undefined || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
     return collection;
   }
 
   /** The one with the system's own records. */
   async systemCollection(): Promise<RoutedCollection> {
-    while (this.#stale) await this.refresh();
-    for (const collection of this.#byName.values()) if (isSystem(collection)) return collection;
-    throw new ShoalError('UNAVAILABLE', 'the system collection is not there yet');
+    await this.#upToDate();
+    const collection = this.#byObject.get(systemCollectionName);
+    if (collection === undefined) throw new ShoalError('UNAVAILABLE', 'the system collection is not there yet');
+    return collection;
   }
 
+  /** A user's collection, also one that is being deleted; names of the system's own are as free as any other. */
   async find(name: string): Promise<RoutedCollection | undefined> {
-    while (this.#stale) await this.refresh();
-    return this.#byName.get(name);
+    await this.#upToDate();
+    const objectName = this.#objectOf.get(name);
+    return objectName === undefined ? undefined : this.#byObject.get(objectName);
   }
 
   /** Those of users, by name. */
   async collections(): Promise<readonly RoutedCollection[]> {
-    while (this.#stale) await this.refresh();
-    return [...this.#byName.values()]
+    await this.#upToDate();
+    return [...this.#byObject.values()]
       .filter((collection) => !isSystem(collection) && collection.object.status.phase !== 'Deleting')
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));
   }
 
-  refresh(): Promise<void> {
-    this.#refreshing ??= this.#read().finally(() => (this.#refreshing = undefined));
-    return this.#refreshing;
+  /** How many there are, those of the system and those being deleted too. */
+  get size(): number {
+    return this.#byObject.size;
+  }
+
+  /** Reads a collection again, whether it is known to have changed or not. */
+  refresh(collection: RoutedCollection): Promise<void> {
+    this.#changed?.add(collection.object.metadata.name);
+    return this.#upToDate();
+  }
+
+  /** Reads everything again. */
+  refreshAll(): Promise<void> {
+    this.#changed = undefined;
+    return this.#upToDate();
   }
 
   /** Resolves at the next change of the metadata. */
@@ -88,40 +107,59 @@ export class ClusterMap {
     });
   }
 
-  async #read(): Promise<void> {
-    this.#stale = false;
+  async #upToDate(): Promise<void> {
+    while (this.#changed?.size !== 0) {
+      this.#refreshing ??= this.#readChanged().finally(() => (this.#refreshing = undefined));
+      await this.#refreshing;
+    }
+  }
+
+  async #readChanged(): Promise<void> {
+    const names = this.#changed ?? new Set((await this.#metadata.collections.list()).map((object) => object.metadata.name));
+    this.#changed = new Set();
     try {
-      const [collections, shards] = await Promise.all([this.#metadata.collections.list(), this.#metadata.shards.list()]);
-      this.#byName = routeCollections(collections, shards);
+      for (const name of names) {
+        this.#take(name, await this.#route(name));
+        names.delete(name);
+      }
     } catch (error) {
-      this.#stale = true;
+      for (const name of names) this.#changed.add(name);
       throw error;
     }
   }
-}
 
-/** Pure: joins collections with their shards of the routed generation. */
-export function routeCollections(collections: readonly VectorCollection[], shards: readonly VectorShard[]): Map<string, RoutedCollection> {
-  const byCollection = new Map<string, VectorShard[]>();
-  for (const shard of shards) {
-    const siblings = byCollection.get(shard.spec.collection.uid);
-    if (siblings === undefined) byCollection.set(shard.spec.collection.uid, [shard]);
-    else siblings.push(shard);
+  #take(objectName: string, routed: RoutedCollection | undefined): void {
+    const before = this.#byObject.get(objectName);
+    if (before !== undefined && !isSystem(before)) this.#objectOf.delete(before.object.spec.name);
+    this.#byObject.delete(objectName);
+    if (routed === undefined) return;
+    this.#byObject.set(objectName, routed);
+    if (!isSystem(routed)) this.#objectOf.set(routed.object.spec.name, objectName);
   }
-  const routed = new Map<string, RoutedCollection>();
-  for (const object of collections) {
-    const { epoch, generation } = object.status.routing;
-    const members = (byCollection.get(object.metadata.uid) ?? [])
-      .filter((shard) => shard.spec.generation === generation)
-      .sort((a, b) => a.spec.index - b.spec.index)
-      .map((shard) => ({ object: shard, route: routeTo(shard, epoch) }));
-    routed.set(object.spec.name, { object, shards: members, ring: new HashRing(members.map((member) => member.object.spec.hashRange)) });
+
+  async #route(objectName: string): Promise<RoutedCollection | undefined> {
+    const object = await this.#metadata.collections.get(objectName);
+    if (object === undefined) return undefined;
+    const names = shardObjectNames(objectName, object.status.routing.generation, object.spec.shards);
+    const shards = await Promise.all(names.map((name) => this.#metadata.shards.get(name)));
+    return routeCollection(
+      object,
+      shards.filter((shard) => shard !== undefined),
+    );
   }
-  return routed;
 }
 
 function isSystem({ object }: RoutedCollection): boolean {
   return object.metadata.labels[systemLabel] !== undefined;
+}
+
+/** Pure: joins a collection with its shards of the routed generation, by index. */
+export function routeCollection(object: VectorCollection, shards: readonly VectorShard[]): RoutedCollection {
+  const { epoch } = object.status.routing;
+  const members = shards
+    .filter((shard) => shard.spec.collection.uid === object.metadata.uid)
+    .map((shard) => ({ object: shard, route: routeTo(shard, epoch) }));
+  return { object, shards: members, ring: new HashRing(members.map((member) => member.object.spec.hashRange)) };
 }
 
 function routeTo(shard: VectorShard, epoch: number): ShardRoute {

@@ -52,12 +52,12 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
   async function replace(context: RequestContext, name: string, change: (object: VectorCollection) => VectorCollection): Promise<VectorCollection> {
     for (;;) {
       context.signal.throwIfAborted();
-      const { object } = await map.collection(name);
+      const collection = await map.collection(name);
       try {
-        return await metadata.collections.replace(change(object));
+        return await metadata.collections.replace(change(collection.object));
       } catch (error) {
         if (!hasCode(error, 'CONFLICT')) throw error;
-        await map.refresh();
+        await map.refresh(collection);
       }
     }
   }
@@ -73,7 +73,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
           if (!sameSpec(found.object.spec, spec)) throw exists(spec, found.object.spec);
           return { created: false, collection: await whenReady(context, spec.name) };
         }
-        if ((await map.collections()).length >= limits.collectionCountMax) {
+        if (map.size > limits.collectionCountMax) {
           throw new ShoalError('COLLECTION_LIMIT', `there are ${limits.collectionCountMax} collections, which is the limit`, { details: { limit: limits.collectionCountMax } });
         }
         try {
@@ -84,9 +84,9 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
           });
           return { created: true, collection: await whenReady(context, spec.name) };
         } catch (error) {
-          // Somebody else was faster: look again what there is now.
+          // Somebody else was faster: look again what there is now, once that shows.
           if (!hasCode(error, 'CONFLICT')) throw error;
-          await map.refresh();
+          await map.refreshAll();
           // Two names may give one object name; then no look helps.
           const taken = await metadata.collections.get(collectionObjectName(spec.name));
           if (taken !== undefined && taken.spec.name !== spec.name) {

@@ -52,7 +52,7 @@ export class Routing {
         const outdated = hasCode(error, 'NOT_PRIMARY') || hasCode(error, 'STALE_EPOCH');
         if (!outdated || attempt >= attemptCountMax) throw error;
         await sleep(this.#clock, backoffMsMin * 2 ** attempt, context.signal);
-        await this.map.refresh();
+        await this.map.refresh(collection);
       }
     }
   }

@@ -10,7 +10,7 @@ import { sleep } from '../kernel/clock.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { splitHashSpace } from '../domain/hash-range.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
-import { collectionObjectName, shardObjectName } from '../metadata/object-name.ts';
+import { shardObjectNames } from '../metadata/object-name.ts';
 import { systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { collectionSpec } from '../domain/collection.ts';
 import type { DataPod } from '../service/data-pod.ts';
@@ -33,83 +33,84 @@ export class ShardController {
   /** Shards whose replica wants a new term. */
   readonly #needTerm = new Set<string>();
   readonly #stop = new AbortController();
-  #dirty = true;
+  /** Names of collection objects to look at. */
+  readonly #queue = new Set<string>();
   #wake = (): void => undefined;
   #running: Promise<void> | undefined;
   readonly #unwatch: () => void;
 
   constructor(options: ShardControllerOptions) {
     this.#options = options;
-    const changed = (): void => this.#changed();
-    const unwatchCollections = options.metadata.collections.watch(changed);
-    const unwatchShards = options.metadata.shards.watch(changed);
-    this.#unwatch = () => (unwatchCollections(), unwatchShards());
+    // Shard objects are written by this controller alone, so that collections are all there is to watch.
+    this.#unwatch = options.metadata.collections.watch((name) => this.#enqueue(name));
   }
 
   /** Makes the system collection if there is none, and brings every collection up once. */
   async start(): Promise<void> {
     const { metadata } = this.#options;
-    const system = (await metadata.collections.list()).some((collection) => collection.metadata.labels[systemLabel] !== undefined);
-    if (!system) {
+    const collections = await metadata.collections.list();
+    if (!collections.some((collection) => collection.metadata.labels[systemLabel] !== undefined)) {
       await metadata.collections.create({
-        metadata: { name: collectionObjectName(systemCollectionName), labels: { [systemLabel]: 'true' } },
+        metadata: { name: systemCollectionName, labels: { [systemLabel]: 'true' } },
         spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' } }),
         status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
       });
     }
     await this.#reportOrphans();
-    await this.#pass(true);
+    for (const collection of collections) this.#queue.add(collection.metadata.name);
+    await this.#pass({ retry: false });
     this.#running = this.#loop();
   }
 
   /** The replica of a shard gave up its term. */
   replicaSteppedDown(shardUID: string): void {
     this.#needTerm.add(shardUID);
-    this.#changed();
+    const collectionUID = this.#options.pod.registry.find(shardUID)?.collectionUID;
+    void this.#options.metadata.collections.list().then((collections) => {
+      const owner = collections.find((collection) => collection.metadata.uid === collectionUID);
+      if (owner !== undefined) this.#enqueue(owner.metadata.name);
+    });
   }
 
   async close(): Promise<void> {
     this.#unwatch();
     this.#stop.abort(new Error('closed'));
-    this.#changed();
+    this.#wake();
     await this.#running;
   }
 
-  #changed(): void {
-    this.#dirty = true;
+  #enqueue(name: string): void {
+    this.#queue.add(name);
     this.#wake();
   }
 
   async #loop(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      if (!this.#dirty) await new Promise<void>((resolve) => (this.#wake = resolve));
-      if (this.#stop.signal.aborted) return;
-      await this.#pass(false);
+      if (this.#queue.size === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (!this.#stop.signal.aborted) await this.#pass({ retry: true });
     }
   }
 
-  /** One look at everything. At the first start a failure ends the process; later it is tried again. */
-  async #pass(first: boolean): Promise<void> {
-    this.#dirty = false;
-    const { metadata, logger } = this.#options;
-    const collections = await metadata.collections.list();
+  /** Looks at everything in the queue. At the start a failure ends the process; later it is tried again. */
+  async #pass({ retry }: { retry: boolean }): Promise<void> {
+    const names = [...this.#queue];
+    this.#queue.clear();
     let failed = false;
-    for (let start = 0; start < collections.length; start += openConcurrency) {
-      await Promise.all(
-        collections.slice(start, start + openConcurrency).map(async (collection) => {
-          try {
-            await this.#reconcile(collection);
-          } catch (error) {
-            // A full disk may have room again; anything else is better seen at once.
-            if (first && !hasCode(error, 'STORAGE_READ_ONLY')) throw error;
-            failed ||= !hasCode(error, 'CONFLICT');
-            this.#dirty = true;
-            logger.warn({ error, collection: collection.spec.name }, 'bringing the collection up failed; trying again');
-          }
-        }),
-      );
-    }
-    if (failed && !first) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
+    const attempt = async (name: string): Promise<void> => {
+      try {
+        const collection = await this.#options.metadata.collections.get(name);
+        if (collection !== undefined) await this.#reconcile(collection);
+      } catch (error) {
+        // A full disk may have room again; anything else is better seen at once.
+        if (!retry && !hasCode(error, 'STORAGE_READ_ONLY')) throw error;
+        this.#queue.add(name);
+        if (hasCode(error, 'CONFLICT')) return;
+        failed = true;
+        this.#options.logger.warn({ error, collection: name }, 'bringing the collection up failed; trying again');
+      }
+    };
+    for (let start = 0; start < names.length; start += openConcurrency) await Promise.all(names.slice(start, start + openConcurrency).map(attempt));
+    if (failed && retry) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
   }
 
   async #reconcile(collection: VectorCollection): Promise<void> {
@@ -130,8 +131,8 @@ export class ShardController {
     const { generation } = collection.status.routing;
     const uids: string[] = [];
     const ranges = splitHashSpace(collection.spec.shards);
-    for (const [index, hashRange] of ranges.entries()) {
-      const name = shardObjectName(collection.metadata.name, generation, index);
+    const names = shardObjectNames(collection.metadata.name, generation, collection.spec.shards);
+    for (const [index, name] of names.entries()) {
       const present = await metadata.shards.get(name);
       const recorded = collection.status.shards[index];
       if (recorded !== undefined && present?.metadata.uid !== recorded) {
@@ -145,7 +146,7 @@ export class ShardController {
             collection: { name: collection.spec.name, uid: collection.metadata.uid },
             generation,
             index,
-            hashRange,
+            hashRange: ranges[index]!,
             replicas: [pod.name],
             minInSync: collection.spec.replication.minInSync,
           },
@@ -225,7 +226,8 @@ export class ShardController {
   }
 
   async #shardsOf(collection: VectorCollection): Promise<VectorShard[]> {
-    const shards = await this.#options.metadata.shards.list();
-    return shards.filter((shard) => shard.spec.collection.uid === collection.metadata.uid).sort((a, b) => a.spec.index - b.spec.index);
+    const names = shardObjectNames(collection.metadata.name, collection.status.routing.generation, collection.spec.shards);
+    const shards = await Promise.all(names.map((name) => this.#options.metadata.shards.get(name)));
+    return shards.filter((shard) => shard?.spec.collection.uid === collection.metadata.uid) as VectorShard[];
   }
 }
