@@ -8,6 +8,6 @@ import type { TestContext } from 'node:test';
 export async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
   if (process.env['SHOAL_KEEP'] === '1') t.diagnostic(`keeping ${directory}`);
-  else t.after(() => rm(directory, { recursive: true, force: true }));
+  else t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   return directory;
 }
