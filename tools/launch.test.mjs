@@ -69,11 +69,11 @@ describe('the program', () => {
   test('says its version', () => assert.deepEqual(shoal('--version'), { status: 0, stdout: `${version}\n`, stderr: '' }));
   test('says what it can do', () => {
     const { status, stdout, stderr } = shoal('--help');
-    assert.deepEqual([status, stdout.split('\n')[0], stderr], [0, 'usage: shoal <command> [options]', '']);
+    assert.deepEqual([status, stdout.split('\n')[0], stderr], [0, 'Usage: shoal [options] [command]', '']);
   });
   test('without a command fails, and says what it can do', () => {
     const { status, stdout, stderr } = shoal();
-    assert.deepEqual([status, stdout, stderr.split('\n')[0]], [2, '', 'usage: shoal <command> [options]']);
+    assert.deepEqual([status, stdout, stderr.split('\n')[0]], [2, '', 'Usage: shoal [options] [command]']);
   });
 });
 
