@@ -6,6 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { atEnd } from './cleanup.ts';
 import { timeoutsMs, within } from './timeouts.ts';
 
 export const checkout = join(import.meta.dirname, '..', '..');
@@ -63,7 +64,7 @@ process.on('exit', () => running.forEach((child) => killGroup(child)));
 export async function startServer(t: TestContext, options: ServerOptions): Promise<ServerProcess> {
   const startedMs = performance.now();
   const child = spawnServer(options);
-  t.after(() => killGroup(child));
+  atEnd(t, () => killGroup(child));
   const output = { stdout: '', stderr: '' };
   const exit = exitOf(child);
   const greeting = new Promise<void>((resolve, reject) => {
@@ -105,7 +106,7 @@ export async function startServer(t: TestContext, options: ServerOptions): Promi
 /** Starts a server that is not expected to serve long: the caller kills it when it likes, without waiting for a greeting. */
 export function spawnUntilKilled(t: TestContext, options: ServerOptions): { kill(): Promise<Exit> } {
   const child = spawnServer(options);
-  t.after(() => killGroup(child));
+  atEnd(t, () => killGroup(child));
   const exit = exitOf(child);
   child.stdout!.resume();
   child.stderr!.resume();

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { hasCode } from '../../pods/kernel/errors.ts';
 import { below, type Random } from '../../pods/kernel/random.ts';
+import { atEnd } from '../framework/cleanup.ts';
 import { runShoal } from '../framework/command-line.ts';
 import { openEmbeddedShoal, requestContext } from '../framework/embedded-shoal.ts';
 import { GrpcFailure } from '../framework/grpc-client.ts';
@@ -191,7 +192,7 @@ async function serveDamaged(t: TestContext, known: Known, flip: Flip): Promise<v
     return;
   }
   const client = new ShoalClient(server);
-  t.after(() => client.close());
+  atEnd(t, () => client.close());
   for (const [name, points] of known.collections) {
     try {
       const found = await client.scrollAll(name, 10_000);

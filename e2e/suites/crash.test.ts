@@ -10,6 +10,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { below, seededRandom, type Random } from '../../pods/kernel/random.ts';
+import { atEnd } from '../framework/cleanup.ts';
 import { countFrom, seedOf } from '../framework/seed.ts';
 import { spawnUntilKilled, startServer, type ServerProcess } from '../framework/server-process.ts';
 import { ShoalClient } from '../framework/shoal-client.ts';
@@ -79,7 +80,7 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   }
   const server = await startServer(t, { dataDirectory });
   const client = new ShoalClient(server);
-  t.after(() => client.close());
+  atEnd(t, () => client.close());
   await check(client, collections, lifecycle, random, recall);
   const report = await client.verify();
   assert.deepEqual(report.faults, [], 'faults found by verify');
