@@ -10,6 +10,10 @@
  *
  * A checkpoint may be older than the store, and its parts may be a little newer than `labels.bin`. That is harmless: a
  * label whose version differs from the store's is taken out and read again from the points, so recovery needs no log.
+ *
+ * It must never be newer than the store: what the log replays gets labels anew, in another order, under the versions it
+ * had before, so that a label and a version of such a checkpoint would name another vector. So the store is flushed past
+ * the seq of a checkpoint before its manifest is written, and one that is newer (of a backup) is removed unread.
  */
 
 import { crc32c } from '@node-rs/crc32';
@@ -62,15 +66,19 @@ export class CheckpointDirectory {
     return join(checkpoint.directory, 'graph');
   }
 
-  /** The newest checkpoint with a whole manifest; anything newer and unfinished is removed. */
-  async newest(): Promise<StoredCheckpoint | undefined> {
+  /**
+   * The newest checkpoint with a whole manifest that is not newer than the store, which has applied `appliedSeq`.
+   * Anything above it is removed, durably.
+   */
+  async newest(appliedSeq: number): Promise<StoredCheckpoint | undefined> {
     const names = (await this.#fileSystem.list(this.#directory)).filter((name) => /^\d{10}$/.test(name)).reverse();
     this.#lastNumber = Number(names[0] ?? 0);
     for (const name of names) {
       const directory = join(this.#directory, name);
       const manifest = await this.#readManifest(directory);
-      if (manifest !== undefined) return { directory, manifest };
+      if (manifest !== undefined && manifest.seq <= appliedSeq) return { directory, manifest };
       await this.#fileSystem.remove(directory);
+      await this.#fileSystem.syncDirectory(this.#directory);
     }
     return undefined;
   }

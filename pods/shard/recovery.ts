@@ -60,15 +60,15 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
   const labels = new LabelTable();
   const epochs = new ReaderEpochs();
   const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
-  const checkpoint = await orRebuild(logger, 'manifest', () => checkpoints.newest());
+  const replicaState = await readReplicaState(store, localReplica);
+  const checkpoint = await checkpoints.newest(replicaState.appliedSeq);
   const parameters: IndexParameters = {
     dimension: spec.dimension,
     metric: spec.metric,
     m: spec.index.m,
     efConstruction: spec.index.efConstruction,
   };
-  const [replicaState, versions, graph] = await Promise.all([
-    readReplicaState(store, localReplica),
+  const [versions, graph] = await Promise.all([
     checkpoint === undefined ? undefined : orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint)),
     checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters),
     readLabels(points, labels),

@@ -489,9 +489,12 @@ export class ShardReplica {
     }
     const seq = this.#appliedSeq;
     const changedPointCount = this.#changedPointCount;
+    const versions = labels.copyVersions();
+    // A checkpoint is never newer than what the store keeps over a power loss.
+    await this.state.store.flush();
     const checkpoint = await this.#recovered.checkpoints.write({
       seq,
-      versions: labels.copyVersions(),
+      versions,
       writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
       writeGraph: (directory) => index.checkpoint(directory),
       parameters: { dimension: this.#spec.dimension, metric: this.#spec.metric, m: this.#spec.index.m, efConstruction: this.#spec.index.efConstruction },
