@@ -28,10 +28,15 @@ export async function openLocalMetadata(options: LocalMetadataOptions): Promise<
   };
 }
 
-/** Puts all objects of `source` into an empty local directory, as they are. */
-export async function copyObjects(source: ClusterMetadata, target: ClusterMetadata): Promise<void> {
-  for (const object of await source.collections.list()) await (target.collections as LocalObjectStore<VectorCollection>).import(object);
-  for (const object of await source.shards.list()) await (target.shards as LocalObjectStore<VectorShard>).import(object);
+/** Puts the objects of `source` into an empty local directory, as they are; of a collection all that it has, or nothing. */
+export async function copyObjects(source: ClusterMetadata, target: ClusterMetadata, isWanted: (shard: VectorShard) => boolean): Promise<void> {
+  const shards = await source.shards.list();
+  for (const collection of await source.collections.list()) {
+    const own = shards.filter((shard) => shard.spec.collection.uid === collection.metadata.uid);
+    if (collection.status.phase !== 'Deleting' && !own.every(isWanted)) continue;
+    await (target.collections as LocalObjectStore<VectorCollection>).import(collection);
+    for (const shard of own) await (target.shards as LocalObjectStore<VectorShard>).import(shard);
+  }
 }
 
 class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implements ObjectStore<T> {

@@ -4,9 +4,10 @@
  *     <directory>/FORMAT store/ log/ metadata/ checkpoints/ …
  *     <directory>/backup.json      written last: every file with its size and CRC-32C, so that an unfinished copy shows
  *
- * Order, and why a write during it cannot make it wrong: first one snapshot of the store, which holds everything
- * acknowledged by then; then a log that says "continue after the applied seq" for each replica; then the objects; then
- * the newest checkpoint, which may be of another moment than the store (see pods/shard/checkpoint.ts).
+ * Order, and why a write during it cannot make it wrong: first the newest checkpoints, since one that is newer than the
+ * store is of no use (see pods/shard/checkpoint.ts); then one snapshot of the store, which holds everything acknowledged
+ * by then; then a log that says "continue after the applied seq" for each replica; then the objects, but for
+ * collections that were made since the snapshot.
  */
 
 import { crc32c } from '@node-rs/crc32';
@@ -20,13 +21,13 @@ import type { Random } from '../kernel/random.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { copyObjects, openLocalMetadata } from '../metadata/local-metadata.ts';
-import { decodeReplicaState } from '../shard/replica-state.ts';
+import { decodeReplicaState, encodeReplicaState } from '../shard/replica-state.ts';
 import { copyStore } from '../storage/copy-store.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
 import { openDataDirectory, type DataDirectory } from './data-directory.ts';
 import type { DataPod } from './data-pod.ts';
-import { ReplicaRegistry } from './replica-registry.ts';
+import { ReplicaRegistry, type RegisteredReplica } from './replica-registry.ts';
 
 export interface BackupPorts {
   readonly fileSystem: FileSystem;
@@ -78,14 +79,15 @@ export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: Cl
 async function copyPod(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, root: string, signal: AbortSignal): Promise<BackupSummary> {
   const target = await openDataDirectory(ports.fileSystem, root, ports.version);
   const pointCount = pod.hosted().reduce((count, { replica }) => count + replica.pointCount, 0);
-  await copyStoreAndLog(ports, pod.options.store, target, signal);
-  await copyObjects(metadata, await openLocalMetadata({ ...ports, directory: target.metadata }));
   for (const { registered } of pod.hosted()) {
     const copy = target.checkpoints(registered.localReplica);
     // A newer checkpoint may remove the one being copied; then the restored replica builds its graph anew.
     await cp(pod.options.directory.checkpoints(registered.localReplica), copy, { recursive: true }).catch(() => rm(copy, { recursive: true, force: true }));
     signal.throwIfAborted();
   }
+  const copied = await copyStoreAndLog(ports, pod.options.store, target, signal);
+  const held = new Set(copied.map(({ shardUID }) => shardUID));
+  await copyObjects(metadata, await openLocalMetadata({ ...ports, directory: target.metadata }), (shard) => shard.status.authority === undefined || held.has(shard.metadata.uid));
   const files = [];
   for (const path of await filesUnder(root)) files.push({ path: relative(root, path), ...(await checksumOf(path)) });
   const manifest: BackupManifest = {
@@ -100,7 +102,7 @@ async function copyPod(ports: BackupPorts, pod: DataPod, metadata: ClusterMetada
   return { directory: root, sizeBytes: files.reduce((size, file) => size + file.sizeBytes, 0), shardCount: manifest.shardCount, pointCount };
 }
 
-async function copyStoreAndLog(ports: BackupPorts, source: KeyValueStore, target: DataDirectory, signal: AbortSignal): Promise<void> {
+async function copyStoreAndLog(ports: BackupPorts, source: KeyValueStore, target: DataDirectory, signal: AbortSignal): Promise<readonly RegisteredReplica[]> {
   const snapshot = source.snapshot();
   const store = await ports.openStore(target.store);
   try {
@@ -112,11 +114,15 @@ async function copyStoreAndLog(ports: BackupPorts, source: KeyValueStore, target
         const state = await store.get(keyWithBytes(localReplica, 'meta', new TextEncoder().encode('state')));
         if (state === undefined) continue;
         const { appliedSeq, term } = decodeReplicaState(state);
+        // What was committed and not applied yet is not in the copy, so the copy must not say that it was committed.
+        const copied = encodeReplicaState({ appliedSeq, term, commitSeq: appliedSeq });
+        await store.write([{ kind: 'put', key: keyWithBytes(localReplica, 'meta', new TextEncoder().encode('state')), value: copied }]);
         await log.replica(localReplica).reset(appliedSeq, term);
       }
     } finally {
       await log.close();
     }
+    return registry.all();
   } finally {
     await snapshot.close();
     await store.close();
