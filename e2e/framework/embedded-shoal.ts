@@ -79,8 +79,8 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
     const controller = new ShardController({ metadata, pod, podUID: systemRandom.uuid(), clock: systemClock, logger: silentLogger });
     await controller.start();
     closers.push(() => controller.close());
-    const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(pod)), clock: systemClock, random: systemRandom });
-    const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom });
+    const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(pod)), clock: systemClock, random: systemRandom, replicaCountMax: 1 });
+    const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom, replicaCountMax: 1 });
     const ports = { ...common, openStore: (path: string) => openRocksdbStore({ directory: path }), version: 'e2e' };
     const api = router.api({ keys, cluster: createClusterApi({ ports, pod, metadata, startedAtMs: systemClock.nowMs() }) });
     return {

@@ -11,7 +11,8 @@ export function isMetric(value: unknown): value is Metric {
 export function scoreFromDistance(metric: Metric, distance: number): number {
   switch (metric) {
     case 'cosine':
-      return 1 - distance;
+      // Rounding may carry an identical vector a little past 1.
+      return Math.min(1, Math.max(-1, 1 - distance));
     case 'dot':
       return -distance;
     case 'euclidean':

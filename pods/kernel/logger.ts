@@ -17,7 +17,30 @@ export interface Logger {
 }
 
 export function processLogger(level: LogLevel): Logger {
-  return pino({ level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters: { level: (label) => ({ level: label }) } }, destination({ fd: 2, sync: false }));
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describeError },
+    },
+    destination({ fd: 2, sync: false }),
+  );
+}
+
+/** What a reader of the log needs of an error: its own fields are not enumerable, and its causes matter as much. */
+export function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, details } = error as { code?: unknown; details?: unknown };
+  return {
+    name: error.name,
+    message: error.message,
+    ...(code === undefined ? {} : { code }),
+    ...(details === undefined ? {} : { details }),
+    stack: error.stack,
+    ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+  };
 }
 
 export const silentLogger: Logger = {

@@ -11,7 +11,8 @@ import { systemCollectionName, type VectorCollection } from '../metadata/objects
 import { collectionNotFound, type RoutedCollection, type RoutedShard } from './cluster-map.ts';
 import { shardContext, type Routing } from './routing.ts';
 
-export function createCollectionApi(metadata: ClusterMetadata, routing: Routing): CollectionApi {
+/** `replicaCountMax`: how many replicas of a shard there can be, 1 in one process. */
+export function createCollectionApi(metadata: ClusterMetadata, routing: Routing, replicaCountMax: number): CollectionApi {
   const { map } = routing;
 
   async function describe(context: RequestContext, collection: RoutedCollection): Promise<CollectionDescription> {
@@ -65,6 +66,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing)
   return {
     async create(context, input) {
       const spec = collectionSpec(input);
+      checkReplicas(spec, replicaCountMax);
       if (spec.name === systemCollectionName) throw new ShoalError('INVALID_NAME', `name "${systemCollectionName}" is the system's own`, { details: { field: 'name' } });
       for (;;) {
         const found = await map.find(spec.name);
@@ -166,4 +168,12 @@ function sortedKeys(value: unknown): unknown {
 function exists(wanted: CollectionSpec, present: CollectionSpec): ShoalError {
   const difference = (Object.keys(wanted) as (keyof CollectionSpec)[]).find((key) => JSON.stringify(sortedKeys(wanted[key])) !== JSON.stringify(sortedKeys(present[key])));
   return new ShoalError('COLLECTION_EXISTS', `collection "${wanted.name}" exists with another ${difference ?? 'spec'}`, { details: { field: difference ?? 'spec' } });
+}
+
+/** More replicas than there can be pods would leave the collection waiting for ever. */
+function checkReplicas({ replication }: CollectionSpec, replicaCountMax: number): void {
+  if (replication.replicas <= replicaCountMax) return;
+  throw new ShoalError('INVALID_ARGUMENT', `replication.replicas is ${replication.replicas}; this server has room for ${replicaCountMax} of each shard`, {
+    details: { field: 'replication.replicas', limit: replicaCountMax, found: replication.replicas },
+  });
 }

@@ -19,6 +19,8 @@ export interface RouterOptions {
   readonly shards: ShardClient;
   readonly clock: Clock;
   readonly random: Random;
+  /** How many replicas of a shard there can be: 1 in one process. */
+  readonly replicaCountMax: number;
 }
 
 export interface Router {
@@ -28,7 +30,7 @@ export interface Router {
   api(parts: { readonly keys: KeyApi; readonly cluster: ClusterApi }): VectorApi;
 }
 
-export function createRouter({ metadata, shards, clock, random }: RouterOptions): Router {
+export function createRouter({ metadata, shards, clock, random, replicaCountMax }: RouterOptions): Router {
   const map = new ClusterMap(metadata);
   const routing = new Routing(map, shards, clock);
   const records = createRecordStore(routing);
@@ -36,7 +38,7 @@ export function createRouter({ metadata, shards, clock, random }: RouterOptions)
     map,
     records,
     api: ({ keys, cluster }) => ({
-      collections: createCollectionApi(metadata, routing),
+      collections: createCollectionApi(metadata, routing, replicaCountMax),
       points: createPointApi(routing),
       search: createSearchApi(routing, clock),
       feedback: createFeedbackApi({ map, records, clock, random }),

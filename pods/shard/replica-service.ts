@@ -46,6 +46,7 @@ export class ReplicaService implements ShardService {
     const writing = write.kind === 'put-record' || write.kind === 'delete-record' ? this.#writeRecord(context, write, idempotency) : this.#writePoints(context, write, idempotency);
     // Past its deadline the caller gets its answer; the write itself goes on with its latches held until it is applied.
     const { seq, results } = await withSignal(writing, context.signal);
+    if (idempotency !== undefined && results.length !== itemCountOf(write)) throw numberUsedTwice(idempotency);
     return { results, token: this.#token(seq) };
   }
 
@@ -166,6 +167,17 @@ export class ReplicaService implements ShardService {
   #token(seq: number): ConsistencyToken {
     return { shardUID: this.replica.shardUID, seq };
   }
+}
+
+function itemCountOf(write: ShardWrite): number {
+  return write.kind === 'put-record' || write.kind === 'delete-record' ? 1 : itemsOf(write).length;
+}
+
+/** The remembered answer belongs to a request with another number of items: this one is not its repeat. */
+function numberUsedTwice({ clientId, requestNumber }: Idempotency): ShoalError {
+  return new ShoalError('INVALID_ARGUMENT', `request number ${requestNumber} of client "${clientId}" was used by another request; this one was not applied`, {
+    details: { field: 'request_number', found: requestNumber },
+  });
 }
 
 function decodeRecord(key: string, value: Uint8Array): ShardRecord {

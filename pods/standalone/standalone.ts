@@ -95,7 +95,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger });
   await controller.start();
 
-  const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random });
+  const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random, replicaCountMax: 1 });
   const keys = createKeyStore({ records: router.records, clock, random });
   const cluster = createClusterApi({ ports: { fileSystem, openStore: (path) => openRocksdbStore({ directory: path }), clock, random, version }, pod, metadata, startedAtMs });
   const firstKey = config.noAuth ? undefined : await firstKeyOf(config, keys);
