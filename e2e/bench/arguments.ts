@@ -32,7 +32,7 @@ export const help = `usage: npm run bench -- <name> [options]
 options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)
   --queries N      held-out queries, 2000
-  --ef LIST        breadths of search, 64,128,256,512,1024
+  --ef LIST        breadths of search, 64,128,256,512,1024,2048
   --only LIST      parts to run beside the import: ${parts.join(', ')}
   --skip LIST      parts to leave out
   --seconds N      length of the event-loop measurement, 15
@@ -52,7 +52,7 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
     options: {
       limit: { type: 'string' },
       queries: { type: 'string', default: '2000' },
-      ef: { type: 'string', default: '64,128,256,512,1024' },
+      ef: { type: 'string', default: '64,128,256,512,1024,2048' },
       only: { type: 'string', default: parts.join(',') },
       skip: { type: 'string', default: '' },
       seconds: { type: 'string', default: '15' },
