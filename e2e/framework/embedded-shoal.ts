@@ -80,7 +80,7 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
     await controller.start();
     closers.push(() => controller.close());
     const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(pod)), clock: systemClock, random: systemRandom, replicaCountMax: 1 });
-    const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom, replicaCountMax: 1 });
+    const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom });
     const ports = { ...common, openStore: (path: string) => openRocksdbStore({ directory: path }), version: 'e2e' };
     const api = router.api({ keys, cluster: createClusterApi({ ports, pod, metadata, startedAtMs: systemClock.nowMs() }) });
     return {
