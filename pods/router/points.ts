@@ -6,7 +6,7 @@ import { checkPointId, checkText, checkVector, encodePayload } from '../domain/p
 import { checkIdempotency } from '../domain/write.ts';
 import type { ConsistencyToken, RequestContext } from '../api/context.ts';
 import type { ItemResult, PointApi, PointView, WriteAnswer } from '../api/vector-api.ts';
-import type { ShardWrite } from '../domain/shard-service.ts';
+import type { ShardWrite, ShardWriteAnswer } from '../domain/shard-service.ts';
 import type { RoutedCollection } from './cluster-map.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { shardContext, type Routing } from './routing.ts';
@@ -24,9 +24,11 @@ export function createPointApi(routing: Routing): PointApi {
     return positions;
   }
 
+  /** `answered` has what shards answered to an earlier try of the same request: they are not asked again. */
   async function write<Item extends { readonly id: string }>(
     context: RequestContext,
     collection: RoutedCollection,
+    answered: Map<string, ShardWriteAnswer>,
     items: readonly Item[],
     request: (items: readonly Item[]) => ShardWrite,
   ): Promise<WriteAnswer> {
@@ -35,9 +37,11 @@ export function createPointApi(routing: Routing): PointApi {
     const tokens: ConsistencyToken[] = [];
     const parts = byShard(collection, items.map((item) => item.id));
     const writes = Array.from(parts, async ([owner, positions]) => {
-      const service = routing.service(collection.shards[owner]!);
+      const shard = collection.shards[owner]!;
       const part = positions.length === items.length ? items : positions.map((position) => items[position]!);
-      const answer = await service.write(shardContext(context), request(part), context.idempotency);
+      const { shardUID } = shard.route;
+      const answer = answered.get(shardUID) ?? (await routing.service(shard).write(shardContext(context), request(part), context.idempotency));
+      answered.set(shardUID, answer);
       tokens.push(answer.token);
       positions.forEach((position, i) => (results[position] = { id: items[position]!.id, ...answer.results[i]! }));
     });
@@ -48,6 +52,7 @@ export function createPointApi(routing: Routing): PointApi {
   return {
     upsert(context, name, points) {
       checkBatch('points', points);
+      const answered = new Map<string, ShardWriteAnswer>();
       return routing.onCollection(context, name, (collection) => {
         const { dimension, metric } = collection.object.spec;
         const encoded = points.map((point, i) => {
@@ -55,13 +60,14 @@ export function createPointApi(routing: Routing): PointApi {
           if (point.text !== undefined) checkText(point.text, `points[${i}].text`);
           return { ...point, payload: encodePayload(point.payload, `points[${i}].payload`) };
         });
-        return write(context, collection, encoded, (part) => ({ kind: 'upsert', points: part }));
+        return write(context, collection, answered, encoded, (part) => ({ kind: 'upsert', points: part }));
       });
     },
 
     delete(context, name, points) {
       checkBatch('points', points);
-      return routing.onCollection(context, name, (collection) => write(context, collection, points, (part) => ({ kind: 'delete', points: part })));
+      const answered = new Map<string, ShardWriteAnswer>();
+      return routing.onCollection(context, name, (collection) => write(context, collection, answered, points, (part) => ({ kind: 'delete', points: part })));
     },
 
     changePayload(context, name, changes) {
@@ -69,7 +75,8 @@ export function createPointApi(routing: Routing): PointApi {
       changes.forEach((change, i) => {
         if (change.set !== undefined) encodePayload(change.set, `changes[${i}].set`);
       });
-      return routing.onCollection(context, name, (collection) => write(context, collection, changes, (part) => ({ kind: 'change-payload', changes: part })));
+      const answered = new Map<string, ShardWriteAnswer>();
+      return routing.onCollection(context, name, (collection) => write(context, collection, answered, changes, (part) => ({ kind: 'change-payload', changes: part })));
     },
 
     deleteByFilter(context, name, filter) {
