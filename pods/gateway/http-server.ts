@@ -13,6 +13,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
+import { answerBeforeBody } from './early-answer.ts';
 import { cannotListen, dialectFinder, errorReply, fromFramework, fromParser } from './http-errors.ts';
 import { mountRoutes, send } from './http-routes.ts';
 import type { RouteDependencies } from './http-routes.ts';
@@ -77,9 +78,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const known = exchange?.fail(fromFramework(error)) ?? fromFramework(error);
     if (exchange === undefined && known.code === 'INTERNAL') options.logger.error({ requestId, error: String(known.cause) }, 'a request failed');
     const dialect = request.dialect ?? finder(request.raw.url ?? '/');
-    // A body that nobody will read would otherwise be read to its end to keep the connection.
-    if (!request.raw.complete && hasBody(request)) void reply.header('connection', 'close');
-    void send(request, reply, errorReply(dialect, known, requestId));
+    const answer = errorReply(dialect, known, requestId);
+    if (!request.raw.complete && hasBody(request)) answerBeforeBody(request, reply, answer, options.clock);
+    else void send(request, reply, answer);
   };
 
   const answerParserError = (error: Error & { code: string; rawPacket: unknown }, socket: Socket): void => {

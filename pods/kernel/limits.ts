@@ -124,6 +124,9 @@ export const limits = {
   pathParameterBytesMax: 3 * 512,
   headersTimeoutMs: 10_000,
   bodyTimeoutMs: 60_000,
+  /** What still comes of a body that was refused is thrown away up to here, so that the client sees the answer. */
+  unwantedBodyBytesMax: 64 * mebibytes,
+  unwantedBodyMsMax: 5_000,
   keepAliveTimeoutMs: 75_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
