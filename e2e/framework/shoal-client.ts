@@ -8,14 +8,13 @@ import {
 } from '../../proto/gen/shoal/v1/point.ts';
 import { SearchRequest, SearchServiceService as searchMethods, type SearchResponse } from '../../proto/gen/shoal/v1/search.ts';
 import { GrpcConnection, type CallOptions } from './grpc-client.ts';
-import type { ServerProcess } from './server-process.ts';
 
 type PartialOf<Message extends { fromPartial(object: never): unknown }> = Parameters<Message['fromPartial']>[0];
 
 export class ShoalClient {
   readonly connection: GrpcConnection;
 
-  constructor({ grpcAddress, key }: Pick<ServerProcess, 'grpcAddress' | 'key'>) {
+  constructor({ grpcAddress, key }: { readonly grpcAddress: string; readonly key: string | undefined }) {
     this.connection = new GrpcConnection(grpcAddress, key);
   }
 
