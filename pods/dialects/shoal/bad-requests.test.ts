@@ -47,6 +47,7 @@ const overBoth: readonly [message: string, code: string, body: object, request: 
 const overHttpOnly: readonly [route: string, body: unknown, code: string, message: string][] = [
   [`POST ${one}/points`, { points: [{ ...point, vectors: [1] }] }, 'UNKNOWN_FIELD', 'points[0].vectors is not known here; known are id, vector, packedVector, payload, text, condition'],
   [`POST ${one}/points`, { points: [point], collection: 'other' }, 'UNKNOWN_FIELD', 'collection is not known here; known are points, clientId, requestNumber'],
+  [`POST ${one}/points/delete-by-filter`, { filter: {}, clientId: 'c', requestNumber: 1 }, 'UNKNOWN_FIELD', 'clientId is not known here; known are filter'],
   [`POST ${one}/points`, { points: [{ ...point, payload: [] }] }, 'INVALID_ARGUMENT', 'points[0].payload must be a JSON object'],
   [`POST ${one}/points`, { points: [{ id: 7, vector: [1] }] }, 'INVALID_ARGUMENT', 'points[0].id must be a string'],
   [`POST ${one}/points`, { points: [{ id: 'a', vector: [null] }] }, 'INVALID_ARGUMENT', 'points[0].vector[0] must be a number'],
@@ -64,7 +65,7 @@ const overHttpOnly: readonly [route: string, body: unknown, code: string, messag
 
 const overGrpcOnly: readonly [method: string, request: unknown, code: string, message: string][] = [
   ['search', SearchRequest.fromPartial({ collection: 'docs' }), 'INVALID_ARGUMENT', 'query is required'],
-  ['deletePointsByFilter', { collection: 'docs', filter: undefined, clientId: '', requestNumber: 0n }, 'INVALID_ARGUMENT', 'filter is required'],
+  ['deletePointsByFilter', { collection: 'docs', filter: undefined }, 'INVALID_ARGUMENT', 'filter is required'],
   ['getPoints', GetPointsRequest.fromPartial({ consistency: { level: 'strong' } }), 'INVALID_ARGUMENT', 'consistency.level must be one of eventual, session, linearizable'],
   ['getPoints', GetPointsRequest.fromPartial({ consistency: { tokens: [{ shardUid: 's', seq: 2n ** 53n }] } }), 'INVALID_ARGUMENT', 'consistency.tokens[0].seq must be at most 9007199254740991'],
   ['getPoints', GetPointsRequest.fromPartial({ consistency: { level: 'eventual', tokens: [{}] } }), 'INVALID_ARGUMENT', 'consistency.tokens go with the level session only'],

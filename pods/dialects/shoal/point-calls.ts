@@ -21,7 +21,7 @@ export function deletePoints(api: VectorApi, request: wire.DeletePointsRequest, 
 
 export function deletePointsByFilter(api: VectorApi, request: wire.DeletePointsByFilterRequest, context: RequestContext): ReturnType<VectorApi['points']['deleteByFilter']> {
   if (request.filter === undefined) throw invalid(field('filter'), 'is required');
-  return api.points.deleteByFilter(withIdempotency(context, request), request.collection, filterOf(request.filter));
+  return api.points.deleteByFilter(context, request.collection, filterOf(request.filter));
 }
 
 export function changePayload(api: VectorApi, request: wire.ChangePayloadRequest, context: RequestContext): Promise<WriteAnswer> {

@@ -44,7 +44,7 @@ const payloadChangeType: JsonType<wire.PayloadChange> = named(
 
 const upsertBody = named('UpsertPoints', object<Body<wire.UpsertPointsRequest>>({ points: required(list(pointUpsertType)), ...idempotencyFields }));
 const deleteBody = named('DeletePoints', object<Body<wire.DeletePointsRequest>>({ points: required(list(pointDeleteType)), ...idempotencyFields }));
-const deleteByFilterBody = named('DeletePointsByFilter', object<Body<wire.DeletePointsByFilterRequest>>({ filter: required(filterType), ...idempotencyFields }));
+const deleteByFilterBody = named('DeletePointsByFilter', object<Body<wire.DeletePointsByFilterRequest>>({ filter: required(filterType) }));
 const changeBody = named('ChangePayload', object<Body<wire.ChangePayloadRequest>>({ changes: required(list(payloadChangeType)), ...idempotencyFields }));
 const getBody = named('GetPoints', object<Body<wire.GetPointsRequest>>({ ids: required(list(text)), ...partFields, consistency: optional(consistencyType) }));
 const scrollBody = named(

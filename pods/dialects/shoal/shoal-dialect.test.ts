@@ -242,9 +242,9 @@ const cases: readonly Case[] = [
   },
   {
     name: 'delete points by filter',
-    http: { route: `POST ${one}/points/delete-by-filter`, params: docs, body: { filter: filterJson, clientId: 'c', requestNumber: 1 } },
-    grpc: { method: 'deletePointsByFilter', request: DeletePointsByFilterRequest.fromPartial({ collection: 'docs', filter: filterJson, clientId: 'c', requestNumber: 1n }) },
-    call: { method: 'points.deleteByFilter', args: ['docs', filter], idempotency: { clientId: 'c', requestNumber: 1 } },
+    http: { route: `POST ${one}/points/delete-by-filter`, params: docs, body: { filter: filterJson } },
+    grpc: { method: 'deletePointsByFilter', request: DeletePointsByFilterRequest.fromPartial({ collection: 'docs', filter: filterJson }) },
+    call: { method: 'points.deleteByFilter', args: ['docs', filter] },
     answer: { deletedCount: 3, tokens: [{ shardUID: 's', seq: 12 }] },
     reply: { deletedCount: 3, tokens: [{ shardUid: 's', seq: 12 }] },
     messages: [{ deletedCount: 3n, tokens: [{ shardUid: 's', seq: 12n }] }],

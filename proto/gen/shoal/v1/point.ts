@@ -32,7 +32,8 @@ import { Consistency, ConsistencyToken } from "./consistency.ts";
  * A filter has the JSON form that HTTP uses, for example {"and": [{"field": "year", "gte": 2020}, {"field": "tag", "equals": "new"}]}.
  *
  * A write with client_id and request_number (positive, growing with every new request of that client) can be sent again
- * after an unknown outcome: it is applied once, and the repeat gets the first one's answer.
+ * after an unknown outcome: it is applied once, and the repeat gets the first one's answer. DeletePointsByFilter needs
+ * neither: sent again, it deletes what matches and is still there.
  */
 
 /** What must hold of the point at the moment of the write; evaluated per item. */
@@ -126,8 +127,6 @@ export interface DeletePointsByFilterRequest {
   collection: string;
   /** Required. */
   filter: { [key: string]: any } | undefined;
-  clientId: string;
-  requestNumber: bigint;
 }
 
 export interface DeletePointsByFilterResponse {
@@ -1177,7 +1176,7 @@ export const DeletePointsResponse: MessageFns<DeletePointsResponse> = {
 };
 
 function createBaseDeletePointsByFilterRequest(): DeletePointsByFilterRequest {
-  return { collection: "", filter: undefined, clientId: "", requestNumber: 0n };
+  return { collection: "", filter: undefined };
 }
 
 export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest> = {
@@ -1187,15 +1186,6 @@ export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest
     }
     if (message.filter !== undefined) {
       Struct.encode(Struct.wrap(message.filter), writer.uint32(18).fork()).join();
-    }
-    if (message.clientId !== "") {
-      writer.uint32(26).string(message.clientId);
-    }
-    if (message.requestNumber !== 0n) {
-      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
-        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
-      }
-      writer.uint32(32).uint64(message.requestNumber);
     }
     return writer;
   },
@@ -1229,22 +1219,6 @@ export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest
             message.filter = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.clientId = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.requestNumber = reader.uint64() as bigint;
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1264,10 +1238,6 @@ export const DeletePointsByFilterRequest: MessageFns<DeletePointsByFilterRequest
     const message = createBaseDeletePointsByFilterRequest();
     message.collection = object.collection ?? "";
     message.filter = object.filter ?? undefined;
-    message.clientId = object.clientId ?? "";
-    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
-      ? BigInt(object.requestNumber)
-      : 0n;
     return message;
   },
 };
