@@ -1,19 +1,18 @@
 /** The real dialects behind the gateway: mounted together, documented, described by reflection, closed without a key. */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { limits } from '../kernel/limits.ts';
-import { startTestGateway } from './test-gateway.ts';
+import { projectDescriptors, startTestGateway } from './test-gateway.ts';
 import type { TestGateway } from './test-gateway.ts';
 
 const dialects = [shoalDialect, vectronDialect] as const;
 let gateway: TestGateway;
 before(async () => {
-  gateway = await startTestGateway({ dialects, descriptors: readFileSync(new URL('../../proto/gen/descriptors.binpb', import.meta.url)) });
+  gateway = await startTestGateway({ dialects, descriptors: projectDescriptors });
 });
 after(() => gateway.stop());
 

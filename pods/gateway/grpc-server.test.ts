@@ -1,10 +1,9 @@
 /** The same over gRPC: credentials, error statuses with their trailers, cancelling, streams that wait for their reader. */
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { Metadata, type loadPackageDefinition, status } from '@grpc/grpc-js';
-import type { Client, MethodDefinition, ServiceDefinition, ServiceError } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { givenKey, startTestGateway, testService } from './test-gateway.ts';
@@ -143,26 +142,4 @@ test('health follows readiness, for the server and for each service', async () =
   gateway.readiness.ready = false;
   while ((await statusOf('')) === 'SERVING') await sleep(systemClock, 10);
   gateway.readiness.ready = true;
-});
-
-test('reflection lists what is served and describes it', async () => {
-  const require = createRequire(import.meta.resolve('@grpc/reflection'));
-  const { loadSync } = require('@grpc/proto-loader') as { loadSync(file: string): Parameters<typeof loadPackageDefinition>[0] };
-  const loaded = loadSync(require.resolve('@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto'));
-  const definition = loaded['grpc.reflection.v1.ServerReflection'] as ServiceDefinition;
-  const info = definition.ServerReflectionInfo as MethodDefinition<unknown, Record<string, { service: { name: string }[]; fileDescriptorProto: Buffer[] }>>;
-  const ask = (request: unknown): Promise<Record<string, { service: { name: string }[]; fileDescriptorProto: Buffer[] }>> => {
-    const call = gateway.client.makeBidiStreamRequest(info.path, info.requestSerialize, info.responseDeserialize);
-    call.write(request);
-    call.end();
-    return new Promise((resolve, reject) => call.on('data', resolve).on('error', reject));
-  };
-  const names = (await ask({ listServices: '' })).listServicesResponse!.service.map(({ name }) => name).sort();
-  assert.deepEqual(names, ['alias.v1.Test', 'grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection', 'test.v1.Test']);
-  for (const symbol of names) {
-    const { fileDescriptorResponse } = await ask({ fileContainingSymbol: symbol });
-    assert.ok(fileDescriptorResponse !== undefined && fileDescriptorResponse.fileDescriptorProto.length > 0, symbol);
-  }
-  const alias = (await ask({ fileContainingSymbol: 'alias.v1.Test' })).fileDescriptorResponse!.fileDescriptorProto.map((file) => file.toString('latin1'));
-  assert.ok(alias.some((file) => file.includes('test/v1/test.proto')) && alias.some((file) => file.includes('Message')));
 });

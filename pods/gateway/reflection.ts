@@ -5,37 +5,25 @@ import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/pr
 import type { FileDescriptorProto } from '@bufbuild/protobuf/wkt';
 import type { Server, ServiceDefinition } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { service as healthService } from 'grpc-health-check';
 import type { GrpcService } from '../dialects/dialect.ts';
+
+/**
+ * Services that packages bring. Their files are ours (proto/grpc), compiled like all others: those of the packages are made
+ * at run time, with names and map entries that strict clients refuse.
+ */
+const servicesOfPackages = ['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];
 
 export function addReflection(server: Server, descriptors: Uint8Array, services: readonly GrpcService[]): void {
   const described = fromBinary(FileDescriptorSetSchema, descriptors).file;
-  const files: Buffer[] = [...described, ...aliasFiles(described, services)].map((file) => Buffer.from(toBinary(FileDescriptorProtoSchema, file)));
-  files.push(...filesOf(healthService as unknown as ServiceDefinition));
-  const served = new Set([...services.flatMap(({ definition, aliases }) => [serviceName(definition), ...(aliases ?? [])]), 'grpc.health.v1.Health']);
-  // The reflection service does not know its own files before it is added; a first one tells them.
-  const own: ServiceDefinition[] = [];
-  reflection([], undefined).addToServer({ addService: (definition) => void own.push(definition as ServiceDefinition) });
-  for (const definition of own) {
-    files.push(...filesOf(definition));
-    served.add(serviceName(definition));
-  }
-  reflection(files, [...served]).addToServer(server);
+  const files = [...described, ...aliasFiles(described, services)].map((file) => Buffer.from(toBinary(FileDescriptorProtoSchema, file)));
+  const served = services.flatMap(({ definition, aliases }) => [serviceName(definition), ...(aliases ?? [])]);
+  const definition = { files: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos: files } };
+  // Of a package definition the service reads nothing but the serialised files.
+  new ReflectionService(definition as never, { services: [...served, ...servicesOfPackages] }).addToServer(server);
 }
 
 export function serviceName(definition: ServiceDefinition): string {
   return Object.values(definition)[0]!.path.split('/')[1]!;
-}
-
-/** Of a package definition the service reads nothing but the serialised files. */
-function reflection(fileDescriptorProtos: Buffer[], services: string[] | undefined): ReflectionService {
-  const definition = { files: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos } };
-  return new ReflectionService(definition as never, services === undefined ? {} : { services });
-}
-
-function filesOf(definition: ServiceDefinition): Buffer<ArrayBuffer>[] {
-  const types = Object.values(definition) as unknown as { requestType: { fileDescriptorProtos: Buffer<ArrayBuffer>[] } }[];
-  return types[0]!.requestType.fileDescriptorProtos;
 }
 
 /** A service served under another name is described by a file of its own, with the messages of the original. */

@@ -1,6 +1,7 @@
 /** A gateway on free loopback ports with two small dialects, for the tests of this folder. */
 
-import { create, toBinary } from '@bufbuild/protobuf';
+import { readFileSync } from 'node:fs';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FieldDescriptorProto_Type, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { Client, credentials } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
@@ -20,6 +21,9 @@ import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { noTracer } from '../telemetry/tracer.ts';
 import { startGateway } from './gateway.ts';
 import type { Gateway, GatewayOptions } from './gateway.ts';
+
+/** Of the real services, as the server is given them. */
+export const projectDescriptors: Uint8Array = readFileSync(new URL('../../proto/gen/descriptors.binpb', import.meta.url));
 
 export const givenKey = 'a-key-given-by-the-test';
 
@@ -195,5 +199,6 @@ function testDescriptors(): Uint8Array {
     messageType: [{ name: 'Message', field: [{ name: 'text', number: 1, type: FieldDescriptorProto_Type.STRING }] }],
     service: [{ name: 'Test', method: Object.values(testService).map(({ path, responseStream }) => ({ name: path.split('/')[2]!, inputType: type, outputType: type, serverStreaming: responseStream })) }],
   });
-  return toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [file] }));
+  const ofPackages = fromBinary(FileDescriptorSetSchema, projectDescriptors).file.filter(({ package: name }) => name.startsWith('grpc.'));
+  return toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [file, ...ofPackages] }));
 }
