@@ -83,7 +83,7 @@ export class Machine {
     });
     controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger: silentLogger });
     await controller.start();
-    const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random });
+    const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random, replicaCountMax: 1 });
     const absent = new Proxy({}, { get: () => assertUnused }) as never;
     return { clock, pod, controller, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
   }

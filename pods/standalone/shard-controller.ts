@@ -24,6 +24,8 @@ export interface ShardControllerOptions {
 }
 
 const retryDelayMs = 1_000;
+/** Somebody else changed the object: another look soon. */
+const conflictDelayMs = 20;
 const openConcurrency = 4;
 
 export class ShardController {
@@ -95,7 +97,7 @@ export class ShardController {
   async #pass({ retry }: { retry: boolean }): Promise<void> {
     const names = [...this.#queue];
     this.#queue.clear();
-    let failed = false;
+    let retryMs = 0;
     const attempt = async (name: string): Promise<void> => {
       try {
         const collection = await this.#options.metadata.collections.get(name);
