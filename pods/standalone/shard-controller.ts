@@ -106,13 +106,13 @@ export class ShardController {
         // A full disk may have room again; anything else is better seen at once.
         if (!retry && !hasCode(error, 'STORAGE_READ_ONLY')) throw error;
         this.#queue.add(name);
-        if (hasCode(error, 'CONFLICT')) return;
-        failed = true;
-        this.#options.logger.warn({ error, collection: name }, 'bringing the collection up failed; trying again');
+        const isConflict = hasCode(error, 'CONFLICT');
+        retryMs = Math.max(retryMs, isConflict ? conflictDelayMs : retryDelayMs);
+        if (!isConflict) this.#options.logger.warn({ error, collection: name }, 'bringing the collection up failed; trying again');
       }
     };
     for (let start = 0; start < names.length; start += openConcurrency) await Promise.all(names.slice(start, start + openConcurrency).map(attempt));
-    if (failed && retry) await sleep(this.#options.clock, retryDelayMs, this.#stop.signal).catch(() => undefined);
+    if (retryMs > 0 && retry) await sleep(this.#options.clock, retryMs, this.#stop.signal).catch(() => undefined);
   }
 
   async #reconcile(collection: VectorCollection): Promise<void> {
