@@ -14,7 +14,8 @@ export function rocksdbError(error: unknown, doing: string): ShoalError {
   const message = `RocksDB failed while ${doing}: ${text}`;
   if (/no space left on device|max allowed space was reached|disk quota exceeded/i.test(text)) return diskFullError(error);
   if (/lock hold by current process|while lock file/i.test(text)) {
-    return new ShoalError('UNAVAILABLE', 'the store is open in another place, which holds its lock', { cause: error });
+    const lock = /\S*LOCK\b/.exec(text)?.[0] ?? 'its lock';
+    return new ShoalError('UNAVAILABLE', `the store is in use: somebody else, most likely another server on the same data directory, holds ${lock}`, { cause: error });
   }
   if (/session is closed|batch is destroyed/i.test(text)) return closedError('the store');
   // A file that the store's own catalogue names is gone.
