@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { limits } from '../kernel/limits.ts';
-import { projectDescriptors, startTestGateway } from './test-gateway.ts';
+import { givenKey, projectDescriptors, startTestGateway } from './test-gateway.ts';
 import type { TestGateway } from './test-gateway.ts';
 
 const dialects = [shoalDialect, vectronDialect] as const;
@@ -61,4 +61,22 @@ test('every reference of the OpenAPI document leads somewhere, every operation h
   assert.equal(new Set(names).size, names.length);
   assert.ok(names.length >= shoalDialect.routes.length + vectronDialect.routes.length);
   assert.ok(limits.pathParameterBytesMax >= 3 * limits.pointIdBytesMax);
+});
+
+test('users are not offered: every call says so in the form of Vectron, registering and logging in without a key', async () => {
+  const call = async (method: string, path: string, headers: Record<string, string> = {}): Promise<unknown[]> => {
+    const response = await fetch(gateway.base + path, { method, headers: { ...headers, 'content-type': 'application/json' }, ...(method === 'GET' ? {} : { body: '{}' }) });
+    const { code, details } = (await response.json()) as { code: number; details: { reason: string }[] };
+    return [response.status, code, details[0]?.reason];
+  };
+  const key = { authorization: `Bearer ${givenKey}` };
+  assert.deepEqual(await call('POST', '/v1/users/register'), [501, status.UNIMPLEMENTED, 'UNIMPLEMENTED']);
+  assert.deepEqual(await call('POST', '/v1/users/login'), [501, status.UNIMPLEMENTED, 'UNIMPLEMENTED']);
+  assert.deepEqual(await call('PUT', '/v1/user/profile'), [401, status.UNAUTHENTICATED, 'UNAUTHENTICATED']);
+  assert.deepEqual(await call('PUT', '/v1/user/profile', key), [501, status.UNIMPLEMENTED, 'UNIMPLEMENTED']);
+  assert.deepEqual(await call('POST', '/v1/auth/refresh', key), [501, status.UNIMPLEMENTED, 'UNIMPLEMENTED']);
+  assert.deepEqual(await call('DELETE', '/v1/keys/abc', key), [501, status.UNIMPLEMENTED, 'UNIMPLEMENTED']);
+  const login = (metadata: Metadata): Promise<number | undefined> =>
+    new Promise((resolve) => gateway.client.makeUnaryRequest('/vectron.auth.v1.AuthService/Login', (bytes: Buffer) => bytes, (bytes) => bytes, Buffer.alloc(0), metadata, (error) => resolve(error?.code)));
+  assert.equal(await login(new Metadata()), status.UNIMPLEMENTED);
 });

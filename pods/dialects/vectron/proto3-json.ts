@@ -1,9 +1,9 @@
 /**
  * JSON as proto3 maps it, for requests: lowerCamelCase names with snake_case accepted, null for absent, numbers also as
- * strings, "NaN" and "Infinity" for floats, enums by name or number. Unknown fields and wrong types are refused.
+ * strings, "NaN" and "Infinity" for floats. Unknown fields and wrong types are refused.
  */
 
-import { invalid, object, vector, wrongType, type Fields, type JsonType, type Place } from '../json-decoder.ts';
+import { object, vector, wrongType, type Fields, type JsonType, type Place } from '../json-decoder.ts';
 
 const habits = { nullIsAbsent: true, alias: (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) };
 
@@ -41,17 +41,4 @@ function float(value: unknown, at: Place): number {
   if (value === 'NaN' || value === 'Infinity' || value === '-Infinity') return Number(value);
   if (typeof value === 'string' && /^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(value)) return Number(value);
   throw wrongType(at, 'a number');
-}
-
-/** By name or by number; numbers without a name are refused. */
-export function enumOf<Value extends number>(names: Readonly<Record<string, Value>>): JsonType<Value> {
-  return {
-    schema: { type: 'string', enum: Object.keys(names) },
-    definitions: {},
-    read(value, at) {
-      const found = Object.entries(names).find(([name, known]) => value === name || value === known);
-      if (found === undefined) throw invalid(at, `must be one of ${Object.keys(names).join(', ')}`);
-      return found[1];
-    },
-  };
 }

@@ -118,8 +118,3 @@ export async function submitFeedback(api: VectorApi, request: wire.SubmitFeedbac
   const { id } = await api.feedback.submit(context, { collection, query, resultIds, items: feedbackItems, context: Object.fromEntries(circumstances) });
   return { success: true, feedbackId: id };
 }
-
-/** Users come with AuthService. */
-export function updateUserProfile(): Promise<wire.UpdateUserProfileResponse> {
-  return Promise.reject(new ShoalError('UNIMPLEMENTED', 'user profiles are not offered by this server'));
-}

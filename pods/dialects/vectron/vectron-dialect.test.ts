@@ -2,12 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ServiceDefinition } from '@grpc/grpc-js';
 import { SearchRequest, UpsertRequest } from '../../../proto/gen/vectron/v1/apigateway.ts';
 import { ShoalError, type ErrorCode } from '../../kernel/errors.ts';
 import { assertReplyFits, dialectConformance } from '../dialect.conformance.ts';
+import type { GrpcMethod } from '../dialect.ts';
 import { overGrpc, overHttp } from '../exchange.ts';
-import { recordingApi, type RecordedCall } from '../recording-api.ts';
+import { recordingApi, testContext, type RecordedCall } from '../recording-api.ts';
+import { authService } from './vectron-auth.ts';
 import { vectronDialect } from './vectron-dialect.ts';
+import { vectronService } from './vectron-service.ts';
 
 dialectConformance(vectronDialect);
 
@@ -223,11 +227,40 @@ for (const { name, http, grpc, call, answer, reply, messages } of cases) {
   }
 }
 
-test('every route and every method has a case, but for the user profile', () => {
+const noUsers = { code: 'UNIMPLEMENTED', message: 'users are not offered by this server; API keys are made through shoal.v1' };
+const userRoutes = [
+  'POST /v1/users/register', 'POST /v1/users/login', 'GET /v1/user/profile', 'PUT /v1/user/profile', 'POST /v1/user/delete', 'POST /v1/auth/refresh',
+  'POST /v1/keys', 'GET /v1/keys', 'DELETE /v1/keys/{key_prefix}', 'POST /v1/keys/validate', 'POST /v1/sdk-jwt',
+];
+const userMethods = [
+  'registerUser', 'login', 'getUserProfile', 'updateUserProfile', 'deleteUser', 'refreshToken', 'createApiKey', 'listApiKeys', 'deleteApiKey', 'validateApiKey', 'createSdkjwt', 'getAuthDetailsForSdk',
+];
+
+test('every route and every method has a case, but for users', () => {
   const routes = vectronDialect.routes.map(({ method, path }) => `${method} ${path}`);
-  assert.deepEqual(routes.filter((route) => !cases.some(({ http }) => http?.route === route)), ['PUT /v1/user/profile']);
+  assert.deepEqual(routes.filter((route) => !cases.some(({ http }) => http?.route === route)), userRoutes);
   const methods = vectronDialect.services.flatMap(({ methods: handlers }) => Object.keys(handlers));
-  assert.deepEqual(methods.filter((method) => !cases.some(({ grpc }) => grpc?.method === method)), ['updateUserProfile']);
+  assert.deepEqual(methods.filter((method) => !cases.some(({ grpc }) => grpc?.method === method)), ['updateUserProfile', ...userMethods]);
+});
+
+for (const route of userRoutes) {
+  test(`users are not offered: ${route}`, async () => {
+    await assert.rejects(overHttp(vectronDialect, recordingApi(undefined).api, { route, params: { key_prefix: 'k' }, body: { email: 'a@b', plan: 'PAID' } }), noUsers);
+  });
+}
+for (const [service, methods] of [[vectronService, ['updateUserProfile']], [authService, userMethods]] as const) {
+  for (const method of methods) {
+    test(`users are not offered: ${method}`, async () => {
+      const { requestDeserialize } = (service.definition as ServiceDefinition)[method]!;
+      const handler = service.methods[method] as Extract<GrpcMethod, { kind: 'unary' }>;
+      await assert.rejects(handler.handle(recordingApi(undefined).api, requestDeserialize(Buffer.alloc(0)), testContext), noUsers);
+    });
+  }
+}
+
+test('only registering and logging in ask for no key', () => {
+  assert.deepEqual(vectronDialect.routes.filter(({ action }) => action === 'none').map(({ path }) => path), ['/v1/users/register', '/v1/users/login']);
+  assert.deepEqual(vectronDialect.services.flatMap(({ methods }) => Object.keys(methods).filter((name) => methods[name]!.action === 'none')), ['registerUser', 'login']);
 });
 
 const search = 'POST /v1/collections/{collection}/points/search';
@@ -247,8 +280,6 @@ const refused: readonly [route: string, body: unknown, code: ErrorCode, message:
   [search, { vector: [1], filter: { year: 1 } }, 'FILTER_INVALID', 'filter must have one of "and", "or", "not", "field"'],
   [upsert, { points: [{ id: 'a', vector: [1], payload: { year: 2026 } }] }, 'INVALID_ARGUMENT', 'points[0].payload.year must be a string'],
   [upsert, { points: {} }, 'INVALID_ARGUMENT', 'points must be an array'],
-  ['PUT /v1/user/profile', { plan: 'GOLD' }, 'INVALID_ARGUMENT', 'plan must be one of PLAN_UNSPECIFIED, FREE, PAID'],
-  ['PUT /v1/user/profile', { plan: 'PAID' }, 'UNIMPLEMENTED', 'user profiles are not offered by this server'],
   ['POST /v1/feedback', { collection: 'docs', resultIds: ['a'] }, 'INVALID_ARGUMENT', 'feedbackItems is required'],
 ];
 

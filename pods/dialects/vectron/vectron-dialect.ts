@@ -1,8 +1,9 @@
-/** Vectron's public API: gRPC `vectron.v1.VectronService`, and the same as JSON under `/v1`. */
+/** Vectron's public API: gRPC `vectron.v1.VectronService` and `vectron.auth.v1.AuthService`, and the same as JSON under `/v1`. */
 
 import { grpcStatus, type ErrorCode, type GrpcStatusName, type ShoalError } from '../../kernel/errors.ts';
 import type { Dialect, HttpReply } from '../dialect.ts';
 import { mergedDefinitions } from '../json-decoder.ts';
+import { authRoutes, authService } from './vectron-auth.ts';
 import { vectronRoutes } from './vectron-routes.ts';
 import { vectronService } from './vectron-service.ts';
 
@@ -10,8 +11,8 @@ export const vectronDialect: Dialect = {
   name: 'vectron',
   title: 'Vectron',
   mounts: ['/v1'],
-  routes: vectronRoutes.map(({ route }) => route),
-  services: [vectronService],
+  routes: [...vectronRoutes.map(({ route }) => route), ...authRoutes],
+  services: [vectronService, authService],
   schemas: mergedDefinitions(vectronRoutes.map(({ definitions }) => definitions)),
   encodeError,
 };

@@ -4,15 +4,14 @@
  */
 
 import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
-import { Plan } from '../../../proto/gen/vectron/auth/v1/auth.ts';
 import type { Action, RequestContext } from '../../api/context.ts';
 import type { VectorApi } from '../../api/vector-api.ts';
 import type { HttpRoute } from '../dialect.ts';
 import { shortNumber } from '../float-numbers.ts';
 import { anyObject, flag, list, mapOf, named, number, object, optional, readJson, required, text, type Definitions, type JsonType } from '../json-decoder.ts';
-import { enumOf, floats, int32, message, uint32 } from './proto3-json.ts';
+import { floats, int32, message, uint32 } from './proto3-json.ts';
 import {
-  createCollection, deleteCollection, deletePoint, getCollectionStatus, getPoint, listCollections, search, submitFeedback, updateUserProfile, upsert,
+  createCollection, deleteCollection, deletePoint, getCollectionStatus, getPoint, listCollections, search, submitFeedback, upsert,
 } from './vectron-calls.ts';
 
 export interface VectronRoute {
@@ -83,8 +82,6 @@ const searchType = named(
     exact: optional(flag, () => false),
   }),
 );
-
-const profileType = named('UpdateUserProfileRequest', message<wire.UpdateUserProfileRequest>({ plan: optional(enumOf<Plan>(Plan), () => Plan.PLAN_UNSPECIFIED) }));
 
 const feedbackItemType = named(
   'FeedbackItem',
@@ -228,18 +225,6 @@ export const vectronRoutes: readonly VectronRoute[] = [
     request: pointNameType,
     reply: object({}),
     call: deletePoint,
-    encode: same,
-  }),
-  route({
-    method: 'PUT',
-    path: '/v1/user/profile',
-    operationId: 'UpdateUserProfile',
-    summary: 'Not offered by this server',
-    action: 'read',
-    body: 'json',
-    request: profileType,
-    reply: object({ user: required(anyObject) }),
-    call: updateUserProfile,
     encode: same,
   }),
   route({

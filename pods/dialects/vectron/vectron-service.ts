@@ -4,8 +4,9 @@ import { VectronServiceService } from '../../../proto/gen/vectron/v1/apigateway.
 import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
 import { serverStream, unary, type GrpcService } from '../dialect.ts';
 import { strictDefinition } from '../grpc-definition.ts';
+import { notOffered } from './vectron-auth.ts';
 import {
-  createCollection, deleteCollection, deletePoint, getCollectionStatus, getPoint, listCollections, search, searchStream, submitFeedback, updateUserProfile, upsert,
+  createCollection, deleteCollection, deletePoint, getCollectionStatus, getPoint, listCollections, search, searchStream, submitFeedback, upsert,
 } from './vectron-calls.ts';
 
 export const vectronService: GrpcService = {
@@ -20,7 +21,7 @@ export const vectronService: GrpcService = {
     delete: unary('write', deletePoint),
     listCollections: unary('read', listCollections),
     getCollectionStatus: unary('read', getCollectionStatus),
-    updateUserProfile: unary('read', updateUserProfile),
+    updateUserProfile: unary('read', notOffered),
     submitFeedback: unary('write', submitFeedback),
   },
 };
