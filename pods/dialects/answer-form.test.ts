@@ -1,4 +1,4 @@
-/** The small parts of answers and definitions: sizes, numbers, text. */
+/** The small parts of answers and definitions: sizes, text. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,31 +6,7 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { GetPointsRequest, GetPointsResponse, PointServiceService } from '../../proto/gen/shoal/v1/point.ts';
 import type { PointView } from '../domain/point.ts';
 import { checkAnswerSize, type WireForm } from './answer-size.ts';
-import { numbersOf, shortNumber } from './float-numbers.ts';
 import { strictDefinition } from './grpc-definition.ts';
-
-const numbers: readonly [given: number, text: string][] = [
-  [0.1, '0.1'],
-  [-0.3, '-0.3'],
-  [1, '1'],
-  [0, '0'],
-  [0.12345679, '0.123456791'],
-  [3.4028235e38, '3.4028234663852886e+38'],
-  [1e-12, '9.999999960041972e-13'],
-  [16777216, '16777216'],
-];
-for (const [given, text] of numbers) {
-  test(`the 32-bit float ${given} is written ${text}`, () => {
-    assert.equal(JSON.stringify(shortNumber(Math.fround(given))), text);
-  });
-}
-
-test('every float reads back as itself', () => {
-  let state = 1;
-  const bits = new Uint32Array(20_000).map(() => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0));
-  const floats = new Float32Array(bits.buffer).filter(Number.isFinite);
-  assert.deepEqual(Float32Array.from(JSON.parse(JSON.stringify(numbersOf(floats))) as number[]), floats.map((float) => float + 0));
-});
 
 const sized = (count: number, dimension: number, payload: PointView['payload']): PointView[] =>
   Array.from({ length: count }, (_, index) => ({ id: `point-${index}`, version: 1, vector: new Float32Array(dimension).fill(0.5), ...(payload === undefined ? {} : { payload }) }));

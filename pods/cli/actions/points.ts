@@ -9,7 +9,7 @@ import { limits } from '../../kernel/limits.ts';
 import { filterArgument, jsonObjectArgument, vectorArgument } from '../arguments.ts';
 import { withConnection, type Connection } from '../connection.ts';
 import { UsageError } from '../exit-codes.ts';
-import { shortVector } from '../formats/short-float.ts';
+import { shortFloats } from '../../domain/short-float.ts';
 import type { FilePoint } from '../formats/point-file.ts';
 import { badRowError, batchesOf } from '../import/batches.ts';
 import { payloadText, printResult, vectorText, type Listing } from '../output.ts';
@@ -151,7 +151,7 @@ export async function countPoints(context: CommandContext, [collection]: readonl
 }
 
 export function jsonPoint(point: ShownPoint): unknown {
-  return { ...point, ...(point.vector === undefined ? {} : { vector: shortVector(point.vector) }) };
+  return { ...point, ...(point.vector === undefined ? {} : { vector: shortFloats(point.vector) }) };
 }
 
 function pointTable(points: readonly ShownPoint[]): Listing {

@@ -12,7 +12,7 @@ import { ShoalError } from '../../kernel/errors.ts';
 import { originName, readChunks, type ByteOrigin } from './byte-lines.ts';
 import { columnMapping, type ColumnMapping } from './column-mapping.ts';
 import { textWriter } from './jsonl.ts';
-import { shortVector } from './short-float.ts';
+import { shortFloats } from '../../domain/short-float.ts';
 import { shorten, vectorFromCells, vectorFromText } from './vector-value.ts';
 import type { CellType, FilePoint, FileRow, PointReader, PointWriter, Position, ReaderOptions, RowFault } from './point-file.ts';
 
@@ -216,7 +216,7 @@ export async function openCsvWriter(path: string): Promise<PointWriter> {
 }
 
 function csvLine(point: FilePoint): string {
-  return `${[point.id, JSON.stringify(shortVector(point.vector)), JSON.stringify(point.payload), point.text ?? ''].map(csvCell).join(',')}\n`;
+  return `${[point.id, JSON.stringify(shortFloats(point.vector)), JSON.stringify(point.payload), point.text ?? ''].map(csvCell).join(',')}\n`;
 }
 
 function csvCell(text: string): string {

@@ -10,7 +10,6 @@ import { ShoalError } from '../../kernel/errors.ts';
 import { openReader, openWriter, formatOf } from './open-format.ts';
 import { formatNames, type FilePoint, type FileRow, type FormatName, type Position, type ReaderOptions } from './point-file.ts';
 import { typedCell } from './csv.ts';
-import { shortFloat } from './short-float.ts';
 
 const never = new AbortController().signal;
 let directory: string;
@@ -124,11 +123,6 @@ describe('what is written reads back', () => {
       }),
       { numRuns: 60 },
     );
-  });
-
-  test('a short float is the same float', () => {
-    fc.assert(fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => Math.fround(shortFloat(value)) === (value === 0 ? 0 : value)));
-    assert.equal(shortFloat(Math.fround(0.1)), 0.1);
   });
 });
 

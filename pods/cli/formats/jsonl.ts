@@ -7,7 +7,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { Payload } from '../../domain/point.ts';
 import { readLines, type ByteOrigin, type Line } from './byte-lines.ts';
-import { shortVector } from './short-float.ts';
+import { shortFloats } from '../../domain/short-float.ts';
 import { vectorFromArray, shorten } from './vector-value.ts';
 import type { FilePoint, FileRow, PointReader, PointWriter, Position, ReaderOptions, RowFault } from './point-file.ts';
 
@@ -80,7 +80,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** The line of a point, without its end. A payload is always written, so that the line says what it is. */
 export function jsonLine(point: FilePoint): string {
   const { id, vector, payload, text } = point;
-  return JSON.stringify({ id, vector: shortVector(vector), payload, ...(text === undefined ? {} : { text }) });
+  return JSON.stringify({ id, vector: shortFloats(vector), payload, ...(text === undefined ? {} : { text }) });
 }
 
 export async function openJsonlWriter(path: string): Promise<PointWriter> {

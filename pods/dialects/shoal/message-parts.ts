@@ -8,7 +8,7 @@ import { decodeFilter } from '../../domain/filter-json.ts';
 import type { Filter } from '../../domain/filter.ts';
 import { utf8Length, type PointView } from '../../domain/point.ts';
 import { limits } from '../../kernel/limits.ts';
-import { numbersOf } from '../float-numbers.ts';
+import { shortFloats } from '../../domain/short-float.ts';
 import { anyObject, flag, invalid, list, named, object, oneOf, optional, placeText, readJson, required, text, uint64, words, type Place } from '../json-decoder.ts';
 
 /** The fields that are there, for types that know absent but not undefined. */
@@ -58,7 +58,7 @@ export function vectorMessage(vector: Float32Array | undefined, pack: boolean): 
 
 /** What follows id and version in a point or a hit. */
 export function pointPartsJson({ vector, payload, text: pointText }: Pick<PointView, 'vector' | 'payload' | 'text'>, pack: boolean): Record<string, unknown> {
-  const vectorField = vector === undefined ? {} : pack ? { packedVector: Buffer.from(packed(vector)).toString('base64') } : { vector: numbersOf(vector) };
+  const vectorField = vector === undefined ? {} : pack ? { packedVector: Buffer.from(packed(vector)).toString('base64') } : { vector: shortFloats(vector) };
   return { ...vectorField, ...present({ payload, text: pointText }) };
 }
 

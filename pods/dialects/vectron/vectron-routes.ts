@@ -7,7 +7,7 @@ import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
 import type { Action, RequestContext } from '../../api/context.ts';
 import type { VectorApi } from '../../api/vector-api.ts';
 import type { HttpRoute } from '../dialect.ts';
-import { shortNumber } from '../float-numbers.ts';
+import { shortFloat } from '../../domain/short-float.ts';
 import { anyObject, flag, list, mapOf, named, number, object, optional, readJson, required, text, type Definitions, type JsonType } from '../json-decoder.ts';
 import { floats, int32, message, uint32 } from './proto3-json.ts';
 import {
@@ -107,12 +107,12 @@ const feedbackType = named(
 
 // --------------------------------------------------------------------- replies
 
-const numbers = (floatValues: readonly number[]): number[] => floatValues.map(shortNumber);
+const numbers = (floatValues: readonly number[]): number[] => floatValues.map(shortFloat);
 const pointJson = ({ id, vector, payload }: wire.Point): unknown => ({ id, vector: numbers(vector), payload: Object.fromEntries(payload) });
 
 const resultJson = ({ id, score, payload, vector }: wire.SearchResult): unknown => ({
   id,
-  score: shortNumber(Math.fround(score)),
+  score: shortFloat(Math.fround(score)),
   payload: Object.fromEntries(payload),
   vector: numbers(vector),
 });
