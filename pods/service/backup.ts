@@ -13,7 +13,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { createReadStream } from 'node:fs';
 import { cp, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
@@ -58,6 +58,9 @@ const manifestName = 'backup.json';
 const wholeStore = { start: new Uint8Array(1), end: new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff]) };
 
 export async function writeBackup(ports: BackupPorts, pod: DataPod, metadata: ClusterMetadata, directory: string, signal: AbortSignal): Promise<BackupSummary> {
+  if (!isAbsolute(directory)) {
+    throw new ShoalError('INVALID_ARGUMENT', `directory must be an absolute path on the server, not "${directory}"`, { details: { field: 'directory' } });
+  }
   try {
     await mkdir(dirname(directory), { recursive: true });
     await mkdir(directory);
