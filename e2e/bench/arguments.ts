@@ -27,7 +27,7 @@ export const help = `usage: npm run bench -- <name> [options]
 
   glove      341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
   text       117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
-  overhead   what metrics and traces cost a query: three servers, side by side
+  overhead   what metrics and traces cost a query: four servers, side by side
 
 options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)

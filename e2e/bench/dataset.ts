@@ -7,14 +7,6 @@ import { ensureDataPackage } from './data-package.ts';
 import { loadGlossVectors } from './gloss-vectors.ts';
 import { loadWordVectors } from './word-vectors.ts';
 
-export interface NamedVectors {
-  readonly source: string;
-  readonly dimension: number;
-  readonly names: readonly string[];
-  /** Row by row, one row per name. */
-  readonly values: Float32Array;
-}
-
 export interface Dataset {
   readonly source: string;
   readonly dimension: number;

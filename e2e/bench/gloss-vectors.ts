@@ -6,9 +6,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { NamedVectors } from './dataset.ts';
 import { progressLine, say } from './report.ts';
-import { appendVectors, readVectors, rowCount } from './vector-file.ts';
+import { appendVectors, readVectors, rowCount, type NamedVectors } from './vector-file.ts';
 
 const dimension = 512;
 const batchCount = 64;

@@ -12,6 +12,14 @@ export interface VectorRows {
   readonly values: Float32Array;
 }
 
+export interface NamedVectors {
+  readonly source: string;
+  readonly dimension: number;
+  readonly names: readonly string[];
+  /** Row by row, one row per name. */
+  readonly values: Float32Array;
+}
+
 const rowsPerRead = 4_096;
 
 /** Rows that are complete in the file; 0 when there is none. */

