@@ -1,0 +1,174 @@
+/**
+ * Aim: a full disk is said in words and harms nothing. Above the watermark writes that add data are refused while reads,
+ * searches and deletes go on; with room again writes are taken again. Where the disk is really full, against all
+ * watermarks, nothing acknowledged is lost.
+ *
+ * The real disks are small tmpfs file systems in a mount namespace of the test's own, which needs Linux and root.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { errorTable } from '../../pods/kernel/errors.ts';
+import { atEnd } from '../framework/cleanup.ts';
+import { runProgram } from '../framework/command-line.ts';
+import { doorsTo, type Door, type Refusal } from '../framework/doors.ts';
+import { GrpcFailure } from '../framework/grpc-client.ts';
+import { HttpConnection } from '../framework/http-client.ts';
+import { startServer } from '../framework/server-process.ts';
+import { ShoalClient } from '../framework/shoal-client.ts';
+import { temporaryDirectory } from '../framework/temporary-directory.ts';
+import { eventually, pause, timeoutsMs } from '../framework/timeouts.ts';
+
+const point = { id: 'a', vector: [1, 2, 3] };
+
+test('above the watermark: reads, searches and deletes go on, other writes are refused at every door', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { blocks, bavail } = await statfs(directory);
+  if (1 - bavail / blocks < 0.012) return t.skip('the disk under the temporary directory is all but empty');
+  const dataDirectory = join(directory, 'data');
+  const before = await startServer(t, { dataDirectory });
+  const writer = new ShoalClient(before);
+  await writer.createCollection({ name: 'docs', dimension: 3 });
+  await writer.upsert({ collection: 'docs', points: [point, ...Array.from({ length: 4 }, (_, i) => ({ id: `d${i}`, vector: [1, i, 1] }))] });
+  writer.close();
+  await before.end('SIGTERM');
+
+  const server = await startServer(t, { dataDirectory, flags: ['--disk-read-only-at', '0.01'] });
+  const doors = doorsTo(server, server.key);
+  atEnd(t, () => doors.forEach((door) => door.close()));
+  for (const [i, door] of doors.entries()) {
+    await assertReadOnly(door);
+    assert.equal(await door.search('docs', [1, 2, 3]), undefined, `search by ${door.name}`);
+    assert.equal(await door.get('docs', 'a'), undefined, `get by ${door.name}`);
+    assert.equal(await door.delete('docs', `d${i}`), undefined, `delete by ${door.name}`);
+  }
+  const http = new HttpConnection(server.httpUrl, server.key);
+  const answer = await http.send('/shoal/v1/collections/docs/points', { body: { points: [point] } });
+  assert.ok(answer.headers.get('retry-after') !== null, 'Retry-After');
+  const client = new ShoalClient(server);
+  atEnd(t, () => client.close());
+  assert.equal(await client.count('docs'), 1, 'what is left after the deletes');
+  await assert.rejects(client.changePayload({ collection: 'docs', changes: [{ id: 'a', set: { a: 1 } }] }), /RESOURCE_EXHAUSTED/);
+});
+
+test('a disk that fills up past the watermark, and has room again', async (t) => {
+  const disk = await smallDisk(t, 96);
+  if (disk === undefined) return t.skip('needs root and mount namespaces');
+  const server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter });
+  const client = new ShoalClient(server);
+  atEnd(t, () => client.close());
+  const doors = doorsTo(server, server.key);
+  atEnd(t, () => doors.forEach((door) => door.close()));
+  await client.createCollection({ name: 'docs', dimension: 3 });
+  await client.upsert({ collection: 'docs', points: [point, { id: 'b', vector: [0, 1, 0] }] });
+
+  await disk.fill(0.95);
+  await eventually(timeoutsMs.request, 'read-only', async () => ((await doors[0]!.upsert('docs', [point])) === undefined ? undefined : true));
+  for (const door of doors) await assertReadOnly(door);
+  assert.equal(await doors[0]!.delete('docs', 'b'), undefined, 'a delete');
+  assert.equal(await client.count('docs'), 1);
+  assert.equal((await new HttpConnection(server.httpUrl, undefined).send('/health')).status, 200);
+
+  await disk.empty();
+  await eventually(timeoutsMs.request, 'writes taken again', async () => ((await doors[0]!.upsert('docs', [point])) === undefined ? true : undefined));
+  for (const door of doors) assert.equal(await door.upsert('docs', [{ id: `again by ${door.name}`, vector: [1, 1, 1] }]), undefined, door.name);
+});
+
+test('a disk that is really full: nothing acknowledged is lost', async (t) => {
+  const disk = await smallDisk(t, 64);
+  if (disk === undefined) return t.skip('needs root and mount namespaces');
+  const flags = ['--disk-read-only-at', '1'];
+  let server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter, flags });
+  let client = new ShoalClient(server);
+  await client.createCollection({ name: 'docs', dimension: 64, payloadIndexes: [{ field: 'n', type: 'integer' }] });
+  const acknowledged = new Set<string>();
+  const unknown = new Set<string>();
+  const write = async (id: string): Promise<string | undefined> => {
+    try {
+      await client.upsert({ collection: 'docs', points: [{ id, vector: Array.from({ length: 64 }, (_, i) => i + 1), payload: { n: acknowledged.size, text: 'x'.repeat(2_000) } }] });
+      acknowledged.add(id);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof GrpcFailure)) throw error;
+      if (error.code !== 'STORAGE_READ_ONLY') unknown.add(id);
+      return error.code ?? error.status;
+    }
+  };
+  for (let i = 0; i < 200; i++) assert.equal(await write(`before-${i}`), undefined);
+
+  // All but a few pages go, and then what is left.
+  await disk.fill(0.9999);
+  const answers = new Map<string, number>();
+  for (let i = 0; i < 400; i++) {
+    const answer = (await write(`full-${i}`)) ?? 'OK';
+    answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    if (answer === 'UNAVAILABLE') break;
+  }
+  assert.ok([...answers.keys()].some((answer) => answer !== 'OK'), `the disk never was full: ${JSON.stringify([...answers])}`);
+  const ended = await Promise.race([server.exit, pause(1_000).then(() => undefined)]);
+  t.diagnostic(`answers on a full disk: ${JSON.stringify(Object.fromEntries(answers))}; the process ${ended === undefined ? 'went on' : `ended with ${ended.code ?? ended.signal}`}`);
+  for (const answer of answers.keys()) assert.match(answer, /^(OK|STORAGE_READ_ONLY|OUTCOME_UNKNOWN|UNAVAILABLE)$/);
+
+  await disk.empty();
+  if (ended === undefined) {
+    await eventually(timeoutsMs.request, 'writes taken again', async () => ((await write('again')) === undefined ? true : undefined));
+    client.close();
+    await server.end('SIGKILL');
+  }
+  server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter, flags });
+  client = new ShoalClient(server);
+  const found = new Set((await client.scrollAll('docs', 1_000)).map(({ id }) => id));
+  assert.deepEqual([...acknowledged].filter((id) => !found.has(id)), [], 'acknowledged and lost');
+  assert.deepEqual([...found].filter((id) => !acknowledged.has(id) && !unknown.has(id)), [], 'refused and yet there');
+  assert.equal(await write('after'), undefined);
+  assert.deepEqual((await client.verify()).faults, []);
+  client.close();
+});
+
+async function assertReadOnly(door: Door): Promise<void> {
+  const refusals: (Refusal | undefined)[] = [await door.upsert('docs', [{ id: `new by ${door.name}`, vector: [1, 1, 1] }])];
+  for (const refusal of refusals) assert.deepEqual(refusal, door.expected('STORAGE_READ_ONLY'), door.name);
+  assert.equal(errorTable.STORAGE_READ_ONLY.retry, 'after-backoff');
+}
+
+interface SmallDisk {
+  readonly dataDirectory: string;
+  /** Runs a program where the disk is mounted. */
+  readonly enter: readonly string[];
+  /** Puts a file on it, so that this fraction is in use. */
+  fill(fraction: number): Promise<void>;
+  empty(): Promise<void>;
+}
+
+/** A tmpfs that only the processes of `enter` see; gone with the process that holds the namespace. */
+async function smallDisk(t: TestContext, mebibytes: number): Promise<SmallDisk | undefined> {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
+  const mountPoint = join(await temporaryDirectory(t), 'disk');
+  await mkdir(mountPoint);
+  const script = `mount -t tmpfs -o size=${mebibytes}m shoal "$0" && echo mounted && exec sleep 600`;
+  const holder = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, mountPoint], { stdio: ['ignore', 'pipe', 'ignore'] });
+  atEnd(t, () => holder.kill('SIGKILL'));
+  const ready = await Promise.race([once(holder.stdout, 'data').then(() => true), once(holder, 'exit').then(() => false), once(holder, 'error').then(() => false)]);
+  if (!ready) return undefined;
+  const enter = ['nsenter', '--target', String(holder.pid), '--mount'];
+  const run = async (script: string): Promise<string> => {
+    const { code, stdout, stderr } = await runProgram(enter[0]!, [...enter.slice(1), 'sh', '-c', script, mountPoint]);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  return {
+    dataDirectory: join(mountPoint, 'data'),
+    enter,
+    async fill(fraction) {
+      const [blocks, available] = (await run('stat -f -c "%b %a" "$0"')).trim().split(' ').map(Number) as [number, number];
+      const pages = Math.max(0, Math.floor(available - blocks * (1 - fraction)));
+      await run(`dd if=/dev/zero of="$0/filler" bs=4096 count=${pages} 2>/dev/null`);
+    },
+    empty: async () => void (await run('rm -f "$0/filler"')),
+  };
+}
+
