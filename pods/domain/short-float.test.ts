@@ -19,7 +19,7 @@ const numbers: readonly [given: number, text: string][] = [
   [1.1754944e-38, '1.1754944e-38'],
   [1e-45, '1.4013e-45'],
   [16777216, '16777216'],
-  [1234567890, '1234567900'],
+  [1234567890, '1234568000'],
 ];
 for (const [given, text] of numbers) {
   test(`the 32-bit float ${given} is written ${text}`, () => {

@@ -60,11 +60,11 @@ export interface PayloadChange {
 export function checkIdempotency({ clientId, requestNumber }: Idempotency): void {
   const bytes = utf8Length(clientId);
   if (bytes === 0 || bytes > limits.clientIdBytesMax || !clientId.isWellFormed() || clientId.includes('\0')) {
-    throw new ShoalError('INVALID_ARGUMENT', `client_id must have 1 to ${limits.clientIdBytesMax} bytes of valid Unicode without U+0000`, {
-      details: { field: 'client_id', limit: limits.clientIdBytesMax, found: bytes },
+    throw new ShoalError('INVALID_ARGUMENT', `clientId must have 1 to ${limits.clientIdBytesMax} bytes of valid Unicode without U+0000`, {
+      details: { field: 'clientId', limit: limits.clientIdBytesMax, found: bytes },
     });
   }
   if (!Number.isSafeInteger(requestNumber) || requestNumber < 1) {
-    throw new ShoalError('INVALID_ARGUMENT', 'request_number must be a positive integer below 2^53', { details: { field: 'request_number' } });
+    throw new ShoalError('INVALID_ARGUMENT', 'requestNumber must be a positive integer below 2^53', { details: { field: 'requestNumber' } });
   }
 }

@@ -52,7 +52,7 @@ const bad: [name: string, method: string, message: unknown, options: CallOptions
   ['wrong key', 'Echo', 1, { key: 'no' }, 'UNAUTHENTICATED', 'UNAUTHENTICATED', /API key/],
   ['undecodable message', 'Echo', Buffer.from('{'), {}, 'INVALID_ARGUMENT', 'MALFORMED_BODY', /could not be decoded/],
   ['a defect', 'Fail', 1, {}, 'INTERNAL', 'INTERNAL', /^internal error; the log/],
-  ['an answer beyond the limit', 'Large', 1, {}, 'RESOURCE_EXHAUSTED', 'RESPONSE_TOO_LARGE', /lower top_k/],
+  ['an answer beyond the limit', 'Large', 1, {}, 'RESOURCE_EXHAUSTED', 'RESPONSE_TOO_LARGE', /ask for fewer results/],
 ];
 for (const [name, method, message, options, code, errorCode, details] of bad) {
   test(`${name}: ${code}`, async () => {

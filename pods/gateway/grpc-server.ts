@@ -186,7 +186,7 @@ async function pump(source: AsyncIterable<unknown>, call: ServerWritableStream<B
 }
 
 function tooLarge(bytes: number): ShoalError {
-  return new ShoalError('RESPONSE_TOO_LARGE', `the answer has ${bytes} bytes, and ${limits.responseBytesMax} is the limit; lower top_k or the page, or leave vectors out`, {
+  return new ShoalError('RESPONSE_TOO_LARGE', `the answer has ${bytes} bytes, and ${limits.responseBytesMax} is the limit; ask for fewer results or a smaller page, or leave vectors out`, {
     details: { limit: limits.responseBytesMax, bytes },
   });
 }

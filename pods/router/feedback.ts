@@ -3,6 +3,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
+import { checkPointId } from '../domain/point.ts';
 import type { Random } from '../kernel/random.ts';
 import type { RecordStore } from '../api/records.ts';
 import type { Feedback, FeedbackApi, StoredFeedback } from '../api/vector-api.ts';
@@ -52,14 +53,15 @@ function keyPrefix(collectionUID: string): string {
   return `feedback/${collectionUID}/`;
 }
 
-function checkFeedback(feedback: Feedback): void {
-  checkRange('feedback_items', feedback.items.length, limits.feedbackItemCountMax);
-  checkRange('result_ids', feedback.resultIds.length, limits.feedbackItemCountMax);
-  feedback.items.forEach((item, i) => {
-    if (item.resultId === '') throw new ShoalError('INVALID_ARGUMENT', `feedback_items[${i}].result_id must not be empty`, { details: { field: `feedback_items[${i}].result_id` } });
-    checkRange(`feedback_items[${i}].relevance_score`, item.relevanceScore, 5);
-    if (!Number.isInteger(item.position) || item.position < 0) {
-      throw new ShoalError('INVALID_ARGUMENT', `feedback_items[${i}].position must be an integer from 0`, { details: { field: `feedback_items[${i}].position` } });
+function checkFeedback({ items, resultIds }: Feedback): void {
+  checkRange('items', items.length, limits.feedbackItemCountMax);
+  checkRange('resultIds', resultIds.length, limits.feedbackItemCountMax);
+  resultIds.forEach((id, i) => checkPointId(id, `resultIds[${i}]`));
+  items.forEach(({ resultId, relevanceScore, position }, i) => {
+    checkPointId(resultId, `items[${i}].resultId`);
+    checkRange(`items[${i}].relevanceScore`, relevanceScore, 5);
+    if (!Number.isInteger(position) || position < 0) {
+      throw new ShoalError('INVALID_ARGUMENT', `items[${i}].position must be an integer from 0`, { details: { field: `items[${i}].position` } });
     }
   });
 }

@@ -22,9 +22,9 @@ interface ShardOutcome {
 }
 
 export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
-  async function search(context: RequestContext, name: string, request: SearchRequest): Promise<SearchAnswer> {
+  async function search(context: RequestContext, name: string, request: SearchRequest, place = ''): Promise<SearchAnswer> {
     return routing.onCollection(context, name, async (collection) => {
-      checkSearch(collection, request);
+      checkSearch(collection, request, place);
       let last: SearchAnswer | undefined;
       for await (const answer of fanOut(context, collection, request, false)) last = answer;
       return last!;
@@ -33,7 +33,7 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
 
   async function* stream(context: RequestContext, name: string, request: SearchRequest): AsyncGenerator<SearchAnswer> {
     const collection = await routing.onCollection(context, name, (known) => Promise.resolve(known));
-    checkSearch(collection, request);
+    checkSearch(collection, request, '');
     yield* fanOut(context, collection, request, true);
   }
 
@@ -83,8 +83,8 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
     search,
     stream,
     async batch(context, name, requests) {
-      checkRange('searches', requests.length, limits.searchBatchCountMax);
-      return Promise.all(requests.map((request) => search(context, name, request)));
+      checkRange('requests', requests.length, limits.searchBatchCountMax);
+      return Promise.all(requests.map((request, i) => search(context, name, request, `requests[${i}].`)));
     },
   };
 }
@@ -92,14 +92,15 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
 /** The reason with which shards are given up when a partial answer was allowed. */
 const outOfTime = new ShoalError('DEADLINE_EXCEEDED', 'the time for shards to answer is over');
 
-function checkSearch(collection: RoutedCollection, request: SearchRequest): void {
+/** `place` stands before the names of fields in errors. */
+function checkSearch(collection: RoutedCollection, request: SearchRequest, place: string): void {
   const { dimension, metric } = collection.object.spec;
-  checkVector(request.vector, dimension, metric);
-  checkRange('top_k', request.topK, limits.topKMax);
-  if (request.ef !== undefined) checkRange('ef', request.ef, limits.efSearchMax);
-  if (request.partialAfterMs !== undefined) checkRange('timeout_ms', request.partialAfterMs, limits.requestTimeoutMsMax);
+  checkVector(request.vector, dimension, metric, `${place}vector`);
+  checkRange(`${place}topK`, request.topK, limits.topKMax);
+  if (request.ef !== undefined) checkRange(`${place}ef`, request.ef, limits.efSearchMax);
+  if (request.partialAfterMs !== undefined) checkRange(`${place}partialAfterMs`, request.partialAfterMs, limits.requestTimeoutMsMax);
   if (request.scoreThreshold !== undefined && !Number.isFinite(request.scoreThreshold)) {
-    throw new ShoalError('INVALID_ARGUMENT', 'score_threshold must be a finite number', { details: { field: 'score_threshold' } });
+    throw new ShoalError('INVALID_ARGUMENT', `${place}scoreThreshold must be a finite number`, { details: { field: `${place}scoreThreshold` } });
   }
 }
 

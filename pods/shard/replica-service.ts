@@ -176,7 +176,7 @@ function itemCountOf(write: ShardWrite): number {
 /** The remembered answer belongs to a request with another number of items: this one is not its repeat. */
 function numberUsedTwice({ clientId, requestNumber }: Idempotency): ShoalError {
   return new ShoalError('INVALID_ARGUMENT', `request number ${requestNumber} of client "${clientId}" was used by another request; this one was not applied`, {
-    details: { field: 'request_number', found: requestNumber },
+    details: { field: 'requestNumber', found: requestNumber },
   });
 }
 

@@ -5,6 +5,7 @@ import type { PointView, WriteAnswer } from '../../api/vector-api.ts';
 import { ShoalError } from '../../kernel/errors.ts';
 import { limits } from '../../kernel/limits.ts';
 import { checkAnswerSize } from '../answer-size.ts';
+import { withFieldNames } from '../field-names.ts';
 import { anyObject, bytes, flag, integer, list, named, number, object, optional, required, text, uint32, vector, type JsonType } from '../json-decoder.ts';
 import { jsonRoute, type JsonRoute } from './json-route.ts';
 import {
@@ -184,18 +185,15 @@ export const pointRoutes: readonly JsonRoute[] = [
     reply: object({ point: required(pointReply) }),
     handle: async (api, { params, query }, context) => {
       const packVectors = flagParameter(query['packVectors'], 'packVectors') ?? false;
-      const { points: found } = await getPoints(
-        api,
-        {
-          collection: params['collection']!,
-          ids: [params['id']!],
-          includeVector: flagParameter(query['includeVector'], 'includeVector'),
-          includePayload: flagParameter(query['includePayload'], 'includePayload'),
-          packVectors,
-          consistency: undefined,
-        },
-        context,
-      );
+      const request = {
+        collection: params['collection']!,
+        ids: [params['id']!],
+        includeVector: flagParameter(query['includeVector'], 'includeVector'),
+        includePayload: flagParameter(query['includePayload'], 'includePayload'),
+        packVectors,
+        consistency: undefined,
+      };
+      const { points: found } = await withFieldNames({ 'ids[0]': 'id' }, getPoints(api, request, context));
       if (found[0] === undefined) throw new ShoalError('POINT_NOT_FOUND', 'no point has this id', { details: { field: 'id' } });
       return { point: pointJson(found[0], packVectors) };
     },

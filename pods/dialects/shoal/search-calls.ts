@@ -6,6 +6,7 @@ import type { SearchAnswer, SearchHit, SearchRequest, ShardWork } from '../../ap
 import { limits } from '../../kernel/limits.ts';
 import { checkAnswerSize } from '../answer-size.ts';
 import { serverStream, unary, type GrpcService } from '../dialect.ts';
+import { withFieldNames } from '../field-names.ts';
 import { strictDefinition } from '../grpc-definition.ts';
 import { flag, integer, invalid, list, named, number, object, optional, required, text, uint32, words, type JsonType, type Place } from '../json-decoder.ts';
 import { jsonRoute, type JsonRoute } from './json-route.ts';
@@ -14,6 +15,7 @@ import { pointParts } from './point-calls.ts';
 import { partFields, partReplyFields, vectorFields } from './point-routes.ts';
 
 const topKDefault = 10;
+const batchNames = { requests: 'queries' };
 const hitAdvice = 'lower topK, or leave out vectors (includeVector) or payloads (includePayload)';
 
 function searchRequest(query: wire.SearchQuery, at: Place): SearchRequest {
@@ -43,7 +45,8 @@ export const searchService: GrpcService = {
       for await (const answer of api.search.stream(context, collection, searchRequest(query, field('query')))) yield answerMessage(answer, query);
     }),
     searchBatch: unary('read', async (api, { collection, queries }: wire.SearchBatchRequest, context): Promise<wire.SearchBatchResponse> => {
-      const answers = await api.search.batch(context, collection, queries.map((query, index) => searchRequest(query, field(index, field('queries')))));
+      const requests = queries.map((query, index) => searchRequest(query, field(index, field('queries'))));
+      const answers = await withFieldNames(batchNames, api.search.batch(context, collection, requests));
       checkAnswerSize(answers.flatMap(({ hits }) => hits), 'protobuf', hitAdvice);
       return { answers: answers.map((answer, index) => answerMessage(answer, queries[index]!)) };
     }),
@@ -142,7 +145,7 @@ export const searchRoutes: readonly JsonRoute[] = [
     example: { body: { queries: [{ vector: [0.1, 0.2, 0.3] }, { vector: [0.3, 0.2, 0.1], topK: 1 }] } },
     handle: async (api, { params, body: { queries } }, context) => {
       const requests = queries.map((query, index) => searchRequest(query, field(index, field('queries'))));
-      const answers = await api.search.batch(context, params['collection']!, requests);
+      const answers = await withFieldNames(batchNames, api.search.batch(context, params['collection']!, requests));
       checkAnswerSize(answers.flatMap(({ hits }) => hits), queries.some(({ packVectors }) => packVectors) ? 'json-packed' : 'json', hitAdvice);
       return { answers: answers.map((answer, index) => answerJson(answer, queries[index]!)) };
     },

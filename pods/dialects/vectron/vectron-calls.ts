@@ -16,9 +16,16 @@ import { isMetric, metrics } from '../../domain/metric.ts';
 import type { Payload, PayloadValue } from '../../domain/point.ts';
 import { ShoalError } from '../../kernel/errors.ts';
 import { checkAnswerSize, type WireForm } from '../answer-size.ts';
+import { renamed, withFieldNames } from '../field-names.ts';
 import { invalid } from '../json-decoder.ts';
 
 const topKDefault = 10;
+
+/** Where the fields of `VectorApi` have other names here. */
+const searchNames = { partialAfterMs: 'timeoutMs' };
+const feedbackNames = { items: 'feedbackItems' };
+const getNames = { 'ids[0]': 'id' };
+const deleteNames = { 'points[0].id': 'id' };
 
 export async function createCollection(api: VectorApi, { name, dimension, distance }: wire.CreateCollectionRequest, context: RequestContext): Promise<wire.CreateCollectionResponse> {
   const metric = distance === '' ? 'cosine' : distance;
@@ -62,22 +69,27 @@ export async function upsert(api: VectorApi, { collection, points }: wire.Upsert
 }
 
 export async function getPoint(api: VectorApi, { collection, id }: wire.GetRequest, context: RequestContext): Promise<wire.GetResponse> {
-  const [point] = await api.points.get(context, collection, { ids: [id], includeVector: true, includePayload: true, consistency: { level: 'eventual' } });
+  const request = { ids: [id], includeVector: true, includePayload: true, consistency: { level: 'eventual' } } as const;
+  const [point] = await withFieldNames(getNames, api.points.get(context, collection, request));
   if (point === undefined) throw new ShoalError('POINT_NOT_FOUND', 'no point has this id', { details: { field: 'id' } });
   return { point: { id: point.id, vector: Array.from(point.vector ?? []), payload: stringPayload(point.payload) } };
 }
 
 export async function deletePoint(api: VectorApi, { collection, id }: wire.DeleteRequest, context: RequestContext): Promise<wire.DeleteResponse> {
-  await api.points.delete(context, collection, [{ id }]);
+  await withFieldNames(deleteNames, api.points.delete(context, collection, [{ id }]));
   return {};
 }
 
 export async function search(api: VectorApi, request: wire.SearchRequest, context: RequestContext, form: WireForm): Promise<wire.SearchResponse> {
-  return searchResponse(await api.search.search(context, request.collection, searchRequest(request)), form);
+  return searchResponse(await withFieldNames(searchNames, api.search.search(context, request.collection, searchRequest(request))), form);
 }
 
 export async function* searchStream(api: VectorApi, request: wire.SearchRequest, context: RequestContext): AsyncGenerator<wire.SearchResponse> {
-  for await (const answer of api.search.stream(context, request.collection, searchRequest(request))) yield searchResponse(answer, 'protobuf');
+  try {
+    for await (const answer of api.search.stream(context, request.collection, searchRequest(request))) yield searchResponse(answer, 'protobuf');
+  } catch (error) {
+    throw renamed(error, searchNames);
+  }
 }
 
 function searchRequest({ vector, topK, timeoutMs, includeVectors, includeMetadata, filter, ef, consistency, exact }: wire.SearchRequest): SearchRequest {
@@ -115,6 +127,7 @@ function stringPayload(payload: Payload | undefined): Map<string, string> {
 
 export async function submitFeedback(api: VectorApi, request: wire.SubmitFeedbackRequest, context: RequestContext): Promise<wire.SubmitFeedbackResponse> {
   const { collection, query, resultIds, feedbackItems, context: circumstances } = request;
-  const { id } = await api.feedback.submit(context, { collection, query, resultIds, items: feedbackItems, context: Object.fromEntries(circumstances) });
+  const feedback = { collection, query, resultIds, items: feedbackItems, context: Object.fromEntries(circumstances) };
+  const { id } = await withFieldNames(feedbackNames, api.feedback.submit(context, feedback));
   return { success: true, feedbackId: id };
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { SearchRequest, UpsertRequest } from '../../../proto/gen/vectron/v1/apigateway.ts';
+import type { VectorApi } from '../../api/vector-api.ts';
 import { ShoalError, type ErrorCode } from '../../kernel/errors.ts';
 import { assertReplyFits, dialectConformance } from '../dialect.conformance.ts';
 import type { GrpcMethod } from '../dialect.ts';
@@ -307,6 +308,29 @@ test('an answer that would be too large names top_k and include_vectors', async 
     message: 'the answer would be larger than 4128768 bytes; lower top_k, or leave out vectors (include_vectors) or payloads (include_metadata)',
   });
 });
+
+/** Errors of `VectorApi` in the names that Vectron's clients know. */
+const renamedFields: readonly [method: string, request: unknown, field: string, expected: string][] = [
+  ['search', SearchRequest.fromPartial({ vector: [1] }), 'partialAfterMs', 'timeoutMs'],
+  ['search', SearchRequest.fromPartial({ vector: [1] }), 'topK', 'topK'],
+  ['searchStream', SearchRequest.fromPartial({ vector: [1] }), 'partialAfterMs', 'timeoutMs'],
+  ['submitFeedback', { collection: 'docs', query: '', resultIds: [], feedbackItems: [], context: new Map() }, 'items[0].position', 'feedbackItems[0].position'],
+  ['get', { collection: 'docs', id: '' }, 'ids[0]', 'id'],
+  ['delete', { collection: 'docs', id: '' }, 'points[0].id', 'id'],
+];
+for (const [method, request, field, expected] of renamedFields) {
+  test(`${method}: an error about ${field} names ${expected}`, async () => {
+    const failing = new Proxy({}, { get: () => new Proxy({}, { get: () => () => failure(new ShoalError('INVALID_ARGUMENT', `${field} is wrong`, { details: { field } })) }) });
+    await assert.rejects(overGrpc(vectronDialect, failing as VectorApi, method, request), { message: `${expected} is wrong`, details: { field: expected } });
+  });
+}
+
+/** Fails as a promise and as a stream. */
+function failure(error: ShoalError): unknown {
+  const rejected = Promise.reject(error);
+  rejected.catch(() => undefined);
+  return Object.assign(rejected, { [Symbol.asyncIterator]: () => ({ next: () => rejected }) });
+}
 
 const statuses: readonly [code: ErrorCode, http: number, grpc: number][] = [
   ['DIMENSION_MISMATCH', 400, 3],
