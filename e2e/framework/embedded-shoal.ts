@@ -38,6 +38,8 @@ export interface EmbeddedOptions {
   readonly dataDirectory: string;
   /** Stands between the router and the shards. */
   readonly aroundShards?: (shards: ShardClient) => ShardClient;
+  /** Makes a graph of fewer points than the limits ask for. */
+  readonly flatFloatsMax?: number;
 }
 
 export interface EmbeddedShoal {
@@ -49,7 +51,7 @@ export interface EmbeddedShoal {
 }
 
 /** Closes what it had opened when it fails, so that the directory can be opened again. */
-export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards) => shards }: EmbeddedOptions): Promise<EmbeddedShoal> {
+export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards) => shards, flatFloatsMax }: EmbeddedOptions): Promise<EmbeddedShoal> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
@@ -72,6 +74,7 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
       logger: silentLogger,
       diskReadOnlyAtFraction: 1,
       onFailure: () => undefined,
+      ...(flatFloatsMax === undefined ? {} : { flatFloatsMax }),
       onStepDown: (shardUID) => controller.replicaSteppedDown(shardUID),
     });
     // A pod closes its log and store itself.
