@@ -209,6 +209,8 @@ export class EngineRun {
   async #changeIndexes(): Promise<void> {
     const [name] = this.#pickCollection() ?? [];
     if (name === undefined) return;
+    // A full disk would make it wait for room.
+    this.#repair();
     const payloadIndexes = this.#someIndexes();
     this.#tell(`payload indexes of ${name}: ${JSON.stringify(payloadIndexes)}`);
     await this.#exclusive('change indexes', async () => void (await this.#process.api.collections.update(this.#context(), name, { payloadIndexes })));
@@ -409,14 +411,25 @@ export class EngineRun {
     this.#count('read beside writes');
     const { api } = this.#process;
     const context = this.#context();
-    const filter = this.#chance(0.4) ? { filter: this.#newFilter() } : {};
-    const topK = 1 + this.#below(25);
-    const reading = this.#chance(0.5)
-      ? api.search.search(context, name, { vector: this.#newVector(collection.input.dimension), topK, exact: this.#chance(0.5), ...allParts, ...filter }).then(({ hits }) => hits)
-      : this.#chance(0.5)
-        ? api.points.scroll(context, name, { limit: topK, ...allParts, ...filter }).then(({ points }) => points)
-        : api.points.get(context, name, { ids, ...allParts });
-    void this.#guard('read', reading.then((points) => this.#checkViews(points)));
+    const before = new Map([...collection.points].map(([id, point]) => [id, point.known()]));
+    const filter = this.#chance(0.3) ? { filter: this.#newFilter() } : {};
+    const isWhole = this.#chance(0.6);
+    const topK = isWhole ? ids.length : 1 + this.#below(10);
+    const form = this.#pick(['search', 'search', 'scroll', 'get'] as const);
+    const search = { vector: this.#newVector(collection.input.dimension), topK, exact: this.#chance(0.5), ...allParts, ...filter };
+    const reading: Promise<readonly (PointView | undefined)[]> =
+      form === 'search'
+        ? api.search.search(context, name, search).then(({ hits }) => hits)
+        : form === 'scroll'
+          ? api.points.scroll(context, name, { limit: topK, ...allParts, ...filter }).then(({ points }) => points)
+          : api.points.get(context, name, { ids, ...allParts });
+    const process = this.#process;
+    const checked = reading.then((points) => {
+      if (process !== this.#process) return;
+      this.#checkViews(points);
+      if (form === 'get' || (isWhole && !('filter' in filter))) this.#checkSteady(collection, before, points, form);
+    });
+    void this.#guard('read', checked);
   }
 
   #checkViews(points: readonly (PointView | undefined)[]): void {
@@ -426,6 +439,16 @@ export class EngineRun {
       assert(!seen.has(point.id), `"${point.id}" comes twice`);
       seen.add(point.id);
       assert.equal(point.payload!['owner'], point.id, `"${point.id}" has the payload of another point`);
+    }
+  }
+
+  /** Points that nobody touched while they were read are there as they are, or not. */
+  #checkSteady(collection: CollectionModel, before: ReadonlyMap<string, ReturnType<PointModel['known']>>, points: readonly (PointView | undefined)[], form: string): void {
+    for (const [id, known] of before) {
+      if (known === undefined || collection.points.get(id)!.known()?.changeCount !== known.changeCount) continue;
+      const found = points.find((point) => point?.id === id);
+      assert.equal(found?.version, known.state?.version, `${form} beside writes gives "${id}" with version ${found?.version}; it is ${show(known.state)}`);
+      this.#count('steady point read');
     }
   }
 

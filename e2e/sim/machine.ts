@@ -17,6 +17,7 @@ import { ShardController } from '../../pods/standalone/shard-controller.ts';
 import { openFaultyStore, type FaultyStore } from '../../pods/storage/faulty-store.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { simulatedGraphFactory } from './simulated-graph.ts';
+import { slowStore } from './slow-store.ts';
 
 export const dataRoot = '/data';
 const segmentBytes = 8 * 1024;
@@ -70,7 +71,7 @@ export class Machine {
       directory,
       fileSystem,
       log,
-      store,
+      store: slowStore(store, random),
       graphFactory: simulatedGraphFactory(fileSystem, random),
       clock,
       random,

@@ -92,12 +92,23 @@ const hasEffect = (outcome: ItemOutcome): boolean => outcome === 'created' || ou
 export class PointModel {
   state: State = undefined;
   #effects: Effect[] = [];
+  #changeCount = 0;
 
   get openCount(): number {
     return this.#effects.filter((effect) => effect.result === undefined).length;
   }
 
+  /** What it must be just now, when nothing is open; `changeCount` tells whether anything began since. */
+  known(): { state: State; changeCount: number } | undefined {
+    if (this.openCount > 0) return undefined;
+    const effective = this.#effects.filter(({ result }) => hasEffect(result!.outcome)).sort((a, b) => a.part.seq! - b.part.seq!);
+    let { state } = this;
+    for (const { item, part } of effective) state = evaluate(item, state, part.seq!).after;
+    return { state, changeCount: this.#changeCount };
+  }
+
   begin(part: ShardPart, item: Item): void {
+    this.#changeCount++;
     this.#effects.push({ part, item, result: undefined });
   }
 

@@ -179,8 +179,9 @@ class Plan {
     this.changes.push({ kind: 'remove', label: prior.state.label });
   }
 
+  /** Whether a field is indexed is asked when the batch is written: an index may have been begun meanwhile. */
   #indexPayload(label: number, payload: StoredPayload | undefined): void {
-    if (this.#state.payloads.active) this.changes.push({ kind: 'payload', label, payload });
+    this.changes.push({ kind: 'payload', label, payload });
   }
 
   #recordKey(key: string): Uint8Array {
@@ -206,7 +207,7 @@ function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): vo
         removed.push(change.label);
         break;
       case 'payload':
-        state.payloads.update(change.label, change.payload);
+        if (state.payloads.active) state.payloads.update(change.label, change.payload);
         break;
     }
   }

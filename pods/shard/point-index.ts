@@ -51,8 +51,9 @@ interface RoomWaiter {
   readonly admit: () => void;
 }
 
-/** A search starts over when points died under it, at most this often. */
-const restartCountMax = 3;
+/** A search starts over when points died under it, at most this often, and asks for more each time. */
+const restartCountMax = 4;
+const restartSlack = 32;
 /** Dead labels of the graph up to this many are asked for on top of k; above it the search is given the live ones. */
 const slackMax = 1_000;
 
@@ -157,31 +158,33 @@ export class PointIndex {
   async search(search: PointSearch): Promise<PointSearchResult> {
     for (let restartCount = 0; ; restartCount++) {
       const deathCount = this.#deathCount;
-      const { result, deadHitCount } = await this.#searchOnce(search);
+      const { result, deadHitCount } = await this.#searchOnce(search, restartCount === 0 ? 0 : restartSlack << restartCount);
       // What died meanwhile may have taken the place of others, or left one in a part that had been searched before.
       if (deadHitCount === 0 || deathCount === this.#deathCount || restartCount >= restartCountMax) return result;
     }
   }
 
-  async #searchOnce(search: PointSearch): Promise<{ result: PointSearchResult; deadHitCount: number }> {
+  async #searchOnce(search: PointSearch, slack: number): Promise<{ result: PointSearchResult; deadHitCount: number }> {
     const { labels } = this.#options;
     const { query, k } = search;
     const graph = this.#graph;
     let graphHits: IndexHits | undefined;
     let visitedCount: number | undefined = 0;
+    let plan: 'scan' | 'graph' = 'scan';
     if (graph !== undefined && graph.size > 0) {
       const deadCount = this.#unconfirmedRemovals.size + this.#movingDeadCount;
-      const wanted = k + Math.min(deadCount, slackMax);
+      const wanted = k + slack + Math.min(deadCount, slackMax);
       const filter = search.filter ?? (deadCount > slackMax ? LabelBits.copyOf(labels.live) : undefined);
       const ef = Math.max(search.ef, wanted);
       const found = await graph.search({ ...search, queries: query, k: wanted, ef, ...(filter === undefined ? {} : { filter }) });
       graphHits = found.hits[0]!;
       visitedCount = found.visitedCount;
+      plan = found.plan;
     }
-    const tail = await this.#tail.search({ ...search, queries: query, k: k + this.#deadTailCount() });
+    const tail = await this.#tail.search({ ...search, queries: query, k: k + slack + this.#deadTailCount() });
     if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
     const { hits, deadHitCount } = mergeLive(labels, graphHits, tail.hits[0]!, k);
-    return { result: { ...hits, visitedCount, plan: graphHits === undefined || search.exact === true ? 'scan' : 'graph' }, deadHitCount };
+    return { result: { ...hits, visitedCount, plan }, deadHitCount };
   }
 
   /** Writes the graph, while searches go on. Undefined when there is none. */
