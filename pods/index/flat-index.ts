@@ -103,7 +103,7 @@ export class FlatIndex implements VectorIndex {
       hits.push(scan.hits());
       visitedCount += scan.visitedCount;
     }
-    return { hits, visitedCount };
+    return { hits, visitedCount, plan: 'scan' };
   }
 
   /**

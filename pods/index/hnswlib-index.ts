@@ -191,12 +191,12 @@ function whole<Array extends Uint32Array | Float32Array>(array: Array): Array & 
   return (ownsBuffer ? array : array.slice()) as Array & { buffer: ArrayBuffer };
 }
 
-function unpacked({ counts, labels, distances, visitedCount }: Answer<'found'>): IndexSearchResult {
+function unpacked({ counts, labels, distances, visitedCount, plan }: Answer<'found'>): IndexSearchResult {
   const hits: IndexHits[] = [];
   let start = 0;
   for (const count of counts) {
     hits.push({ labels: labels.subarray(start, start + count), distances: distances.subarray(start, start + count) });
     start += count;
   }
-  return { hits, visitedCount };
+  return { hits, visitedCount, plan };
 }

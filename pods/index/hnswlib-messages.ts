@@ -45,6 +45,7 @@ export type HnswlibResponse =
       readonly labels: Uint32Array;
       readonly distances: Float32Array;
       readonly visitedCount: number | undefined;
+      readonly plan: 'scan' | 'graph';
     }
   | { readonly type: 'checkpointed'; readonly id: number; readonly parts: readonly CheckpointPart[] }
   | { readonly type: 'failed'; readonly id: number; readonly code: ErrorCode; readonly message: string };

@@ -22,6 +22,7 @@ export class SearchJob {
   #scan: RowScan | undefined;
   #visitedCount = 0;
   #usedUncountedGraph = false;
+  #plan: 'scan' | 'graph' = 'graph';
 
   constructor(request: SearchRequest, parameters: IndexParameters) {
     this.id = request.id;
@@ -55,6 +56,7 @@ export class SearchJob {
       labels,
       distances,
       visitedCount: this.#usedUncountedGraph ? undefined : this.#visitedCount,
+      plan: this.#plan,
     };
   }
 
@@ -74,6 +76,7 @@ export class SearchJob {
       if (!counted) this.#usedUncountedGraph = true;
       if (labels !== undefined) return this.#finish(this.#ranked(labels, graph.unlifted, rows));
     }
+    this.#plan = 'scan';
     this.#scan = rows.scan(this.#queries, this.#offset, k, filter);
   }
 

@@ -50,6 +50,8 @@ export interface IndexSearchResult {
    * distances computed to at most 2m neighbours).
    */
   readonly visitedCount: number | undefined;
+  /** `graph` when every query was answered by walking the graph; under a filter the index may decide for a scan. */
+  readonly plan: 'scan' | 'graph';
 }
 
 export interface VectorIndex {

@@ -57,8 +57,8 @@ export const limits = {
   logQueueRecordCountMax: 65_536,
 
   // Index and shard
-  /** Component count of the tail: above it writers feel back-pressure. */
-  tailFloatsMax: 1_000_000,
+  /** Component count of the tail: above it writers feel back-pressure. Every search scans it: half a millisecond of the loop. */
+  tailFloatsMax: 262_144,
   /** A shard whose vectors fit into this many components stays all tail: flat and exact, no graph. */
   flatFloatsMax: 1_000_000,
   /** Without a payload index a filter may scan at most this many points of a shard (FIELD_NOT_INDEXED). */
@@ -77,7 +77,7 @@ export const limits = {
 
   // Storage
   /** One slice of a scan: at most this many entries, and about this many bytes unless one entry alone is larger. */
-  storageSliceEntryCountMax: 256,
+  storageSliceEntryCountMax: 1_024,
   storageSliceBytesMax: 256 * kibibytes,
   /** Batches that wait for the one before them are written together, up to these bounds. */
   storageWriteGroupOperationCountMax: 2_048,

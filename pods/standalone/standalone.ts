@@ -27,6 +27,7 @@ import { inProcessShardClient } from '../service/in-process-shard-client.ts';
 import { observePod } from '../service/pod-metrics.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
 import { createOtlpTracer } from '../telemetry/otlp-tracer.ts';
+import { noMetrics } from '../telemetry/metrics.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { noTracer } from '../telemetry/tracer.ts';
@@ -60,7 +61,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const clock = systemClock;
   const random = systemRandom;
   const fileSystem = nodeFileSystem;
-  const metrics = createPrometheusMetrics(logger);
+  const metrics = config.metrics ? createPrometheusMetrics(logger) : { ...noMetrics, contentType: 'text/plain', scrape: () => '' };
   const tracer = config.otlpEndpoint === undefined ? noTracer : createOtlpTracer({ endpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio, version });
   const startedAtMs = clock.nowMs();
 
