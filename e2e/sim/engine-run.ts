@@ -70,7 +70,7 @@ export class EngineRun {
   #answered: Operation[] = [];
   #operationCount = 0;
   #acknowledgedCount = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
   #mustCrash = false;
   #damaged = false;
 
@@ -712,7 +712,7 @@ export class EngineRun {
   /** Remembers a failed check of work that nobody awaits. */
   #track(work: Promise<void>): void {
     const tracked: Promise<void> = work
-      .catch((error: unknown) => void (this.#failure ??= error))
+      .catch((error: unknown) => void (this.#failure ??= error as Error))
       .finally(() => this.#inFlight.delete(tracked));
     this.#inFlight.add(tracked);
   }

@@ -5,31 +5,25 @@
  */
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { EngineRun } from './engine-run.ts';
+import { fileURLToPath } from 'node:url';
 
 const seedCount = 1_000;
-const storyLineCount = 60;
 
 test('the engine keeps what it acknowledged', async (context) => {
   const only = process.env['SHOAL_SEED'];
-  const first = only === undefined ? 1 : Number(only);
-  const last = only === undefined ? seedCount : first;
-  const totals = new Map<string, number>();
-  for (let seed = first; seed <= last; seed++) {
-    const run = new EngineRun(seed);
-    try {
-      await run.run();
-    } catch (error) {
-      const story = run.story.slice(only === undefined ? -storyLineCount : 0).join('\n  ');
-      throw new Error(`SHOAL_SEED=${seed}: ${(error as Error).message}\n  ${story}`, { cause: error });
-    }
-    for (const [what, count] of run.counts) totals.set(what, (totals.get(what) ?? 0) + count);
-    if (only !== undefined) context.diagnostic(run.story.join('\n'));
-  }
-  for (const [what, count] of [...totals].sort(([a], [b]) => (a < b ? -1 : 1))) context.diagnostic(`${what}: ${count}`);
-  if (only !== undefined) return;
+  const [first, last] = only === undefined ? [1, seedCount] : [Number(only), Number(only)];
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./run-seeds.ts', import.meta.url)), String(first), String(last)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  const [output, story] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  assert.equal(await exited, 0, story);
+  const totals = JSON.parse(output) as Record<string, number>;
+  context.diagnostic(`seeds ${first} to ${last}`);
+  for (const [what, count] of Object.entries(totals).sort(([a], [b]) => (a < b ? -1 : 1))) context.diagnostic(`${what}: ${count}`);
+  if (only !== undefined) return context.diagnostic(story);
   for (const what of ['acknowledged', 'outcome unknown', 'power loss at work', 'kill at work', 'retried after an unknown outcome', 'rot reported', 'fatal error']) {
-    assert((totals.get(what) ?? 0) > 20, `the seeds never came to "${what}"`);
+    assert((totals[what] ?? 0) > 20, `the seeds never came to "${what}"`);
   }
 });

@@ -62,7 +62,6 @@ export class Machine {
     this.#storeIsOpen = true;
     const fileSystem = this.disk.mount();
     let failure: Error | undefined;
-    let controller: ShardController | undefined;
     const directory = await openDataDirectory(fileSystem, dataRoot, 'simulation');
     const log = await openPodLog({ directory: directory.log, fileSystem, clock, bounds: { segmentBytes } });
     const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
@@ -78,11 +77,11 @@ export class Machine {
       logger: silentLogger,
       diskReadOnlyAtFraction: 0.95,
       onFailure: (error) => (failure ??= error),
-      onStepDown: (shardUID) => controller?.replicaSteppedDown(shardUID),
+      onStepDown: (shardUID) => controller.replicaSteppedDown(shardUID),
       flatFloatsMax: 24,
       tailFloatsMax: 48,
     });
-    controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger: silentLogger });
+    const controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger: silentLogger });
     await controller.start();
     const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random, replicaCountMax: 1 });
     const absent = new Proxy({}, { get: () => assertUnused }) as never;

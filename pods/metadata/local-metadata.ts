@@ -51,6 +51,8 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
     const store = new LocalObjectStore<T>(options, join(options.directory, kind));
     await options.fileSystem.makeDirectory(store.#directory);
     await options.fileSystem.syncDirectory(options.directory);
+    // A name may be in the page cache alone after a kill; what is acted upon must not be taken back by a power loss.
+    await options.fileSystem.syncDirectory(store.#directory);
     for (const file of await options.fileSystem.list(store.#directory)) {
       if (file.endsWith('.json')) await store.#load(join(store.#directory, file));
     }
