@@ -44,8 +44,11 @@ export class SimulatedGraph implements VectorIndex {
     return this.#later(() => this.#index.remove(labels));
   }
 
-  search(search: IndexSearch): Promise<IndexSearchResult> {
-    return this.#later(() => this.#index.search(search));
+  /** Its answer may arrive later than that of calls made after it. */
+  async search(search: IndexSearch): Promise<IndexSearchResult> {
+    const result = await this.#later(() => this.#index.search(search));
+    for (let turn = below(this.#random, 4); turn > 0; turn--) await new Promise(setImmediate);
+    return result;
   }
 
   checkpoint(directory: string): Promise<readonly CheckpointPart[]> {
