@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import type { Dialect } from '../dialects/dialect.ts';
@@ -124,22 +125,63 @@ test('what does not end within the grace is aborted and still answered', async (
   assert.deepEqual(gateway.probe.aborted, ['SHUTTING_DOWN', 'SHUTTING_DOWN']);
 });
 
-test('TLS for HTTP and gRPC', async (context) => {
+/** False where there is no openssl to make a certificate with. */
+function makeCertificate(directory: string, name: string): boolean {
+  const files = ['-keyout', join(directory, 'key.pem'), '-out', join(directory, 'cert.pem')];
+  try {
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', ...files, '-days', '1', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The name in the certificate that a new connection is shown. */
+function presentedName(port: number, protocol: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: [protocol] }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+test('TLS for HTTP and gRPC, and a certificate that is renewed while they run', async (context) => {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-tls-'));
   const [key, certificate] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-  try {
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', certificate, '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' });
-  } catch {
-    await rm(directory, { recursive: true });
-    return context.skip('there is no openssl to make a certificate with');
+  context.after(() => rm(directory, { recursive: true }));
+  const pairs: { key: Buffer; certificate: Buffer }[] = [];
+  for (const name of ['second', 'first']) {
+    if (!makeCertificate(directory, name)) return context.skip('there is no openssl to make a certificate with');
+    pairs.unshift({ key: await readFile(key), certificate: await readFile(certificate) });
   }
-  const gateway = await startTestGateway({ argv: ['--host', '0.0.0.0', '--tls-cert', certificate, '--tls-key', key] });
+  const gateway = await startTestGateway({ argv: ['--host', '0.0.0.0', '--tls-cert', certificate, '--tls-key', key], bounds: { certificateCheckIntervalMs: 20 } });
+  context.after(() => gateway.stop());
   const statusCode = await new Promise((resolve, reject) => get(`${gateway.base.replace('http', 'https')}/health`, { rejectUnauthorized: false }, (response) => resolve(response.resume().statusCode)).on('error', reject));
   assert.equal(statusCode, 200);
   assert.equal((await callGrpc(gateway, 'Echo')).code, status.UNAVAILABLE, 'a client without TLS is not served');
-  const client = new Client(`127.0.0.1:${gateway.grpcAddress.port}`, credentials.createSsl(await readFile(certificate)), { 'grpc.ssl_target_name_override': 'localhost' });
-  assert.deepEqual(await callGrpc({ ...gateway, client }, 'Echo'), { code: status.OK, value: 1 });
-  client.close();
-  await gateway.stop();
-  await rm(directory, { recursive: true });
+  const callOverTls = async (): Promise<unknown> => {
+    const client = new Client(`127.0.0.1:${gateway.grpcAddress.port}`, credentials.createSsl(await readFile(certificate)), { 'grpc.ssl_target_name_override': 'localhost' });
+    const answer = await callGrpc({ ...gateway, client }, 'Echo');
+    client.close();
+    return answer;
+  };
+  assert.deepEqual(await callOverTls(), { code: status.OK, value: 1 });
+
+  const logged = async (message: string): Promise<void> => {
+    while (!gateway.logs.some((line) => line.message === message)) await sleep(systemClock, 5);
+  };
+  await writeFile(certificate, pairs[1]!.certificate);
+  await logged('the TLS certificate could not be read anew');
+  assert.equal(await presentedName(gateway.grpcAddress.port, 'h2'), 'first', 'half a renewal changes nothing');
+  await writeFile(key, pairs[1]!.key);
+  await logged('the TLS certificate was read anew');
+  assert.deepEqual([await presentedName(gateway.httpAddress.port, 'http/1.1'), await presentedName(gateway.grpcAddress.port, 'h2')], ['second', 'second']);
+  assert.deepEqual(await callOverTls(), { code: status.OK, value: 1 });
+});
+
+test('certificate files that cannot be used are said in a sentence', async () => {
+  const files = ['--tls-cert', '/nowhere/cert.pem', '--tls-key', '/nowhere/key.pem'];
+  await assert.rejects(startTestGateway({ argv: files }), { code: 'INVALID_ARGUMENT', message: /^the files of --tls-cert and --tls-key cannot be used: / });
 });

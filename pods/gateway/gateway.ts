@@ -14,9 +14,11 @@ import type { PrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
 import { startGrpcServer } from './grpc-server.ts';
 import { startHttpServer } from './http-server.ts';
+import type { HttpBounds } from './http-server.ts';
 import { createJsonBodies } from './json-bodies.ts';
 import { createPipeline } from './pipeline.ts';
 import type { Readiness } from './server-routes.ts';
+import { openTlsFiles } from './tls-files.ts';
 
 export interface GatewayOptions {
   readonly config: Pick<
@@ -37,7 +39,13 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly readiness: () => Readiness;
-  readonly requestsInFlightMax?: number;
+  /** Those of the table of limits unless given. */
+  readonly bounds?: Partial<GatewayBounds>;
+}
+
+export interface GatewayBounds extends HttpBounds {
+  readonly requestsInFlightMax: number;
+  readonly certificateCheckIntervalMs: number;
 }
 
 export interface Address {
@@ -57,7 +65,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   checkBinding(config);
   const api = authorizedApi(options.api);
   const { tlsCertificate, tlsKey } = config;
-  const tls = tlsCertificate === undefined || tlsKey === undefined ? undefined : { certificate: tlsCertificate, key: tlsKey };
+  const bounds: GatewayBounds = { ...limits, ...options.bounds };
+  const tlsOptions = { clock, logger, checkIntervalMs: bounds.certificateCheckIntervalMs };
+  const tls = tlsCertificate === undefined || tlsKey === undefined ? undefined : openTlsFiles({ certificate: tlsCertificate, key: tlsKey }, tlsOptions);
   const pipeline = createPipeline({
     authenticator,
     metrics,
@@ -67,7 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     random,
     requestTimeoutMs: config.requestTimeoutMs,
     slowQueryMs: config.slowQueryMs,
-    requestsInFlightMax: options.requestsInFlightMax ?? limits.requestsInFlightMax,
+    requestsInFlightMax: bounds.requestsInFlightMax,
   });
   const jsonBodies = createJsonBodies(logger);
   let closing: Promise<void> | undefined;
@@ -88,13 +98,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authenticator,
     exposedMetrics: config.metrics ? metrics : undefined,
     metricsAreOpen: isLoopback(config.host) || config.openMetrics || config.noAuth,
+    bounds,
     logger,
     clock,
     random,
   });
   let grpc: Awaited<ReturnType<typeof startGrpcServer>>;
   try {
-    grpc = await startGrpcServer({ host: config.host, port: config.grpcPort, tls, dialects, api, pipeline, clock, descriptors: options.descriptors });
+    grpc = await startGrpcServer({ host: config.host, port: config.grpcPort, tls, dialects, api, pipeline, clock, bounds, descriptors: options.descriptors });
   } catch (error) {
     await http.close();
     throw error;
@@ -114,6 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const close = async (): Promise<void> => {
     timer.cancel();
+    tls?.close();
     tell();
     pipeline.stop();
     http.stopAccepting();

@@ -11,7 +11,7 @@ import type { TestGateway } from './test-gateway.ts';
 
 let gateway: TestGateway;
 before(async () => {
-  gateway = await startTestGateway({ requestsInFlightMax: 3 });
+  gateway = await startTestGateway({ bounds: { requestsInFlightMax: 3 } });
 });
 after(() => gateway.stop());
 

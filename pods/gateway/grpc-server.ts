@@ -3,7 +3,6 @@
  * encoded before they are handed over, so that both are counted, bounded, and their errors are ours.
  */
 
-import { readFileSync } from 'node:fs';
 import { Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { MethodDefinition, ServerUnaryCall, ServerWritableStream, ServiceDefinition, UntypedServiceImplementation, handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -14,20 +13,23 @@ import type { Clock } from '../kernel/clock.ts';
 import { withSignal } from '../kernel/deadline.ts';
 import { ShoalError, grpcStatus } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { cannotListen, retryAfterMs } from './http-errors.ts';
-import type { TlsFiles } from './http-server.ts';
+import type { GatewayBounds } from './gateway.ts';
+import { cannotListen, responseTooLarge, retryAfterMs } from './http-errors.ts';
 import type { Exchange, Pipeline } from './pipeline.ts';
 import { addReflection, serviceName } from './reflection.ts';
+import { RenewableCredentials } from './tls-files.ts';
+import type { TlsSource } from './tls-files.ts';
 
 export interface GrpcServerOptions {
   readonly host: string;
   readonly port: number;
-  /** Read once; a renewed certificate needs a restart. */
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsSource | undefined;
   readonly dialects: readonly Dialect[];
   readonly api: VectorApi;
   readonly pipeline: Pipeline;
   readonly clock: Clock;
+  /** A connection that is silent for `keepAliveTimeoutMs` is asked for a sign of life, which must come within `headersTimeoutMs`. */
+  readonly bounds: Pick<GatewayBounds, 'keepAliveTimeoutMs' | 'headersTimeoutMs'>;
   /** A serialised FileDescriptorSet of all services, for reflection. */
   readonly descriptors: Uint8Array;
 }
@@ -46,8 +48,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const server = new Server({
     'grpc.max_receive_message_length': limits.grpcMessageBytesMax,
     'grpc.max_concurrent_streams': limits.grpcStreamsPerConnectionMax,
-    'grpc.keepalive_time_ms': limits.keepAliveTimeoutMs,
-    'grpc.keepalive_timeout_ms': limits.headersTimeoutMs,
+    'grpc.keepalive_time_ms': options.bounds.keepAliveTimeoutMs,
+    'grpc.keepalive_timeout_ms': options.bounds.headersTimeoutMs,
     'grpc.enable_channelz': 0,
   });
   const names = addServices(server, options);
@@ -55,9 +57,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   health.addToServer(server);
   addReflection(server, options.descriptors, options.dialects.flatMap(({ services }) => services));
 
+  const serverCredentials = options.tls === undefined ? ServerCredentials.createInsecure() : new RenewableCredentials(options.tls);
   const port = await new Promise<number>((resolve, reject) => {
     const host = options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
-    server.bindAsync(`${host}:${options.port}`, credentialsFor(options.tls), (error, bound) => (error === null ? resolve(bound) : reject(cannotListen('gRPC', host, options.port, error))));
+    server.bindAsync(`${host}:${options.port}`, serverCredentials, (error, bound) => (error === null ? resolve(bound) : reject(cannotListen('gRPC', host, options.port, error))));
   });
   return {
     address: { host: options.host, port },
@@ -65,11 +68,6 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     stopAccepting: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
     close: () => server.forceShutdown(),
   };
-}
-
-function credentialsFor(tls: TlsFiles | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  return ServerCredentials.createSsl(null, [{ cert_chain: readFileSync(tls.certificate), private_key: readFileSync(tls.key) }]);
 }
 
 /** Resolves to the full names that are served, aliases too. */
@@ -134,7 +132,7 @@ function handlerFor(dialect: Dialect, method: GrpcMethod, definition: Definition
           if (wait !== undefined) await wait;
           const answer = await withSignal(method.handle(api, request(call, exchange), exchange.context), exchange.signal);
           const bytes = definition.responseSerialize(answer);
-          if (bytes.length > limits.responseBytesMax) throw tooLarge(bytes.length);
+          if (bytes.length > limits.responseBytesMax) throw responseTooLarge(bytes.length);
           exchange.addBytes(0, bytes.length);
           callback(null, bytes, trailersOf(exchange));
         } catch (error) {
@@ -175,7 +173,7 @@ async function pump(source: AsyncIterable<unknown>, call: ServerWritableStream<B
         return;
       }
       const bytes = definition.responseSerialize(next.value);
-      if (bytes.length > limits.responseBytesMax) throw tooLarge(bytes.length);
+      if (bytes.length > limits.responseBytesMax) throw responseTooLarge(bytes.length);
       exchange.addBytes(0, bytes.length);
       if (!call.write(bytes)) await withSignal(new Promise<void>((resolve) => call.once('drain', resolve)), exchange.signal);
     }
@@ -183,12 +181,6 @@ async function pump(source: AsyncIterable<unknown>, call: ServerWritableStream<B
     // Not awaited: a source that is busy ends when its present step does.
     if (!ended) iterator.return?.().catch(() => undefined);
   }
-}
-
-function tooLarge(bytes: number): ShoalError {
-  return new ShoalError('RESPONSE_TOO_LARGE', `the answer has ${bytes} bytes, and ${limits.responseBytesMax} is the limit; ask for fewer results or a smaller page, or leave vectors out`, {
-    details: { limit: limits.responseBytesMax, bytes },
-  });
 }
 
 function header(metadata: Metadata, name: string): string | undefined {

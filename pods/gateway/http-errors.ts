@@ -53,6 +53,13 @@ export function retryAfterMs(error: ShoalError): number | undefined {
   return error.class.retry === 'after-backoff' ? limits.retryAfterMs : undefined;
 }
 
+/** An answer whose exact size is known. */
+export function responseTooLarge(bytes: number): ShoalError {
+  return new ShoalError('RESPONSE_TOO_LARGE', `the answer has ${bytes} bytes, and ${limits.responseBytesMax} is the limit; ask for fewer results or a smaller page, or leave vectors out`, {
+    details: { limit: limits.responseBytesMax, bytes },
+  });
+}
+
 /** The dialect whose mount is the longest that the path begins with, at a segment's end. */
 export function dialectFinder(dialects: readonly Dialect[], fallback: Dialect): (path: string) => Dialect {
   const mounts = dialects.flatMap((dialect) => dialect.mounts.map((mount) => ({ mount: mount.replace(/\/+$/, ''), dialect }))).sort((a, b) => b.mount.length - a.mount.length);

@@ -12,7 +12,7 @@ import { withSignal } from '../kernel/deadline.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { JsonBodies } from './json-bodies.ts';
-import { unsupportedMediaType } from './http-errors.ts';
+import { responseTooLarge, unsupportedMediaType } from './http-errors.ts';
 import type { Exchange, Pipeline } from './pipeline.ts';
 import { parseQuery } from './query-parameters.ts';
 
@@ -111,12 +111,13 @@ async function readBody(route: HttpRoute, bytes: Buffer | undefined, jsonBodies:
 }
 
 export function send(request: FastifyRequest, reply: FastifyReply, answer: HttpReply): FastifyReply {
+  const { body } = answer;
+  const bytes = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  if (bytes !== undefined && bytes.length > limits.responseBytesMax) throw responseTooLarge(bytes.length);
   reply.code(answer.status);
   if (answer.headers !== undefined) reply.headers(answer.headers);
-  if (answer.body === undefined) return reply.send();
-  const text = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body);
-  if (typeof answer.body !== 'string') reply.header('content-type', 'application/json; charset=utf-8');
-  const bytes = Buffer.from(text);
+  if (bytes === undefined) return reply.send();
+  if (typeof body !== 'string') reply.header('content-type', 'application/json; charset=utf-8');
   request.exchange?.addBytes(0, bytes.length);
   return reply.send(bytes);
 }

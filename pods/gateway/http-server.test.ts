@@ -152,6 +152,38 @@ test('a refused request with a body does not keep its connection', async () => {
   assert.match(answer, /\r\nconnection: close\r\n/i);
 });
 
+test('an answer is measured: at the limit it is sent, above it is refused', async () => {
+  const ask = (bytes: number): Promise<Response> => fetch(`${gateway.base}/test/large/${bytes}`, { headers: authorized });
+  const fits = await ask(limits.responseBytesMax);
+  assert.deepEqual([fits.status, (await fits.text()).length], [200, limits.responseBytesMax]);
+  const refused = await ask(limits.responseBytesMax + 1);
+  assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [400, 'RESPONSE_TOO_LARGE']);
+});
+
+test('a connection that sends its request too slowly is answered and ended', async (context) => {
+  const impatient = await startTestGateway({ bounds: { headersTimeoutMs: 100, bodyTimeoutMs: 200 } });
+  context.after(() => impatient.stop());
+  const dripping = (head: string, drop: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(impatient.httpAddress.port, '127.0.0.1', () => socket.write(head));
+      const timer = setInterval(() => socket.write(drop), 20);
+      let answer = '';
+      socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+      socket.on('close', () => (clearInterval(timer), resolve(answer)));
+      // A drop that is on its way when the server has closed.
+      socket.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' || error.code === 'ECONNRESET' ? undefined : reject(error)));
+    });
+  const slow = [
+    dripping('POST /test/echo HTTP/1.1\r\nHost: a\r\n', 'x-a: 1\r\n'),
+    dripping(`POST /test/echo HTTP/1.1\r\nHost: a\r\nX-API-Key: ${givenKey}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n`, '1'),
+  ];
+  for (const answer of await Promise.all(slow)) {
+    assert.match(answer, /^HTTP\/1\.1 504 /);
+    assert.match(answer, /"code":"DEADLINE_EXCEEDED"/);
+  }
+  assert.equal((await fetch(`${impatient.base}/health`)).status, 200);
+});
+
 test('health, liveness, readiness', async () => {
   const read = async (path: string, accept = '*/*'): Promise<[number, string]> => {
     const response = await fetch(gateway.base + path, { headers: { accept } });

@@ -1,6 +1,5 @@
 /** The HTTP server: bounds, error answers, and the places that belong to no dialect (health, metrics, documentation). */
 
-import { readFileSync, statSync } from 'node:fs';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
@@ -8,7 +7,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Dialect } from '../dialects/dialect.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
@@ -20,20 +19,25 @@ import type { RouteDependencies } from './http-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { mountServerRoutes } from './server-routes.ts';
 import type { ServerRoutesOptions } from './server-routes.ts';
+import type { TlsSource } from './tls-files.ts';
 
-export interface TlsFiles {
-  readonly certificate: string;
-  readonly key: string;
+export interface HttpBounds {
+  /** For all headers of a request. */
+  readonly headersTimeoutMs: number;
+  /** For a whole request, headers and body. */
+  readonly bodyTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
 }
 
 export interface HttpServerOptions extends RouteDependencies, ServerRoutesOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsSource | undefined;
   readonly dialects: readonly Dialect[];
   /** Answers for paths under no mount. */
   readonly fallbackDialect: Dialect;
   readonly version: string;
+  readonly bounds: HttpBounds;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -48,19 +52,20 @@ export interface HttpServer {
 }
 
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { bounds } = options;
   const finder = dialectFinder(options.dialects, options.fallbackDialect);
   const parserOptions = {
     maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.bodyTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: limits.headersTimeoutMs / 2,
+    headersTimeout: bounds.headersTimeoutMs,
+    requestTimeout: bounds.bodyTimeoutMs,
+    keepAliveTimeout: bounds.keepAliveTimeoutMs,
+    connectionsCheckingInterval: bounds.headersTimeoutMs / 2,
   };
   const server = fastify({
-    ...(options.tls === undefined ? { http: parserOptions } : { https: { ...parserOptions, ...readTls(options.tls) } }),
+    ...(options.tls === undefined ? { http: parserOptions } : { https: { ...parserOptions, ...options.tls.current } }),
     logger: false,
-    requestTimeout: limits.bodyTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    requestTimeout: bounds.bodyTimeoutMs,
+    keepAliveTimeout: bounds.keepAliveTimeoutMs,
     bodyLimit: limits.httpBodyBytesMax,
     routerOptions: { maxParamLength: limits.pathParameterBytesMax },
     requestIdHeader: false,
@@ -110,7 +115,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     throw cannotListen('HTTP', options.host, options.port, cause);
   });
   const address = server.server.address() as { address: string; port: number };
-  const watch = options.tls === undefined ? undefined : watchCertificate(server.server as HttpsServer, options.tls, options.clock, options.logger);
+  options.tls?.onRenewed((identity) => (server.server as HttpsServer).setSecureContext(identity));
   return {
     address: { host: address.address, port: address.port },
     stopAccepting() {
@@ -118,7 +123,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       server.server.closeIdleConnections();
     },
     async close() {
-      watch?.cancel();
       await server.close();
     },
   };
@@ -126,31 +130,4 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
-}
-
-function readTls({ certificate, key }: TlsFiles): { cert: Buffer; key: Buffer } {
-  return { cert: readFileSync(certificate), key: readFileSync(key) };
-}
-
-/** New connections use a renewed certificate without a restart. */
-function watchCertificate(server: HttpsServer, files: TlsFiles, clock: Clock, logger: Logger): Timer {
-  const stamp = (): string => [files.certificate, files.key].map((file) => statSync(file).mtimeMs).join();
-  let seen = stamp();
-  let timer: Timer;
-  const check = (): void => {
-    try {
-      const now = stamp();
-      if (now !== seen) {
-        server.setSecureContext(readTls(files));
-        seen = now;
-        logger.info({}, 'the TLS certificate was read anew');
-      }
-    } catch (error) {
-      // Half-way through a renewal the two files may not match; the next check tries again.
-      logger.warn({ error: (error as Error).message }, 'the TLS certificate could not be read anew');
-    }
-    timer = clock.after(limits.certificateCheckIntervalMs, check);
-  };
-  timer = clock.after(limits.certificateCheckIntervalMs, check);
-  return { cancel: () => timer.cancel() };
 }

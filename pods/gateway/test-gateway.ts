@@ -146,6 +146,7 @@ export function testDialect(probe: Probe): Dialect {
       route('POST', '/test/fail', 'read', 'json', async () => {
         throw new Error('an inner detail');
       }),
+      route('GET', '/test/large/{bytes}', 'read', 'none', async (_api, { params }) => ok({ text: 'x'.repeat(Number(params['bytes']) - '{"text":""}'.length) })),
       route('GET', '/test/open', 'none', 'none', async () => ok('open')),
     ],
     services: [
