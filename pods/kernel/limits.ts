@@ -40,6 +40,8 @@ export const limits = {
   requestTimeoutMsDefault: 30_000,
   requestTimeoutMsMax: 600_000,
   shutdownGraceMs: 10_000,
+  /** The same signal again within this time is one signal, delivered twice. */
+  sameSignalMs: 1_000,
 
   // Queues (OVERLOADED)
   requestsInFlightMax: 4_096,

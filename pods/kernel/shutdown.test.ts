@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
+import { limits } from './limits.ts';
 import { silentLogger } from './logger.ts';
 import { createShutdown, exitOnSignals } from './shutdown.ts';
 import type { SignalSource } from './shutdown.ts';
@@ -40,21 +42,33 @@ test('a stage that fails or hangs does not keep the next from running, and the e
   assert.deepEqual(errors, ['shutdown stage took too long and was left', 'shutdown stage failed']);
 });
 
-test('a second signal exits at once', async () => {
-  const emitter = new EventEmitter();
-  const exits: number[] = [];
-  const source: SignalSource = { on: (signal, listener) => emitter.on(signal, listener), exit: (code) => void exits.push(code) };
-  const shutdown = createShutdown(systemClock, silentLogger);
-  let release = (): void => undefined;
-  shutdown.add({ name: 'waits', timeoutMs: 10_000, run: () => new Promise<void>((resolve) => (release = resolve)) });
-  exitOnSignals(source, shutdown);
-  emitter.emit('SIGTERM');
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(exits, []);
-  emitter.emit('SIGINT');
-  assert.deepEqual(exits, [130]);
-  release();
-  await shutdown.begin('again');
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(exits, [130, 0]);
-});
+const signals: readonly [name: string, second: 'SIGTERM' | 'SIGINT', afterMs: number, exit: number | undefined][] = [
+  ['the same signal a second later exits at once', 'SIGTERM', limits.sameSignalMs, 143],
+  ['another signal exits at once', 'SIGINT', 0, 130],
+  ['the same signal at the same time is the first one, delivered twice', 'SIGTERM', 0, undefined],
+  ['the same signal shortly after is the first one, delivered twice', 'SIGTERM', limits.sameSignalMs - 1, undefined],
+];
+for (const [name, second, afterMs, exit] of signals) {
+  test(name, async () => {
+    let nowMs = 5;
+    const clock: Clock = { ...systemClock, monotonicMs: () => nowMs };
+    const emitter = new EventEmitter();
+    const exits: number[] = [];
+    const source: SignalSource = { on: (signal, listener) => emitter.on(signal, listener), exit: (code) => void exits.push(code) };
+    const shutdown = createShutdown(clock, silentLogger);
+    let release = (): void => undefined;
+    shutdown.add({ name: 'waits', timeoutMs: 10_000, run: () => new Promise<void>((resolve) => (release = resolve)) });
+    exitOnSignals(source, shutdown, clock);
+    emitter.emit('SIGTERM');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(exits, []);
+    nowMs += afterMs;
+    emitter.emit(second);
+    const atOnce = exit === undefined ? [] : [exit];
+    assert.deepEqual(exits, atOnce);
+    release();
+    await shutdown.begin('again');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(exits, [...atOnce, 0]);
+  });
+}

@@ -1,10 +1,11 @@
 /**
  * Ordered shutdown: named stages, each with its time, run in the order in which they were added. A stage that fails or
  * does not end in its time is logged and left behind, and the exit code becomes 1. A second signal ends the process at
- * once.
+ * once, unless it comes so soon that it is the first one, delivered twice.
  */
 
 import type { Clock } from './clock.ts';
+import { limits } from './limits.ts';
 import type { Logger } from './logger.ts';
 
 export interface ShutdownStage {
@@ -75,11 +76,18 @@ export interface SignalSource {
   exit(code: number): void;
 }
 
-/** Begins the shutdown at SIGTERM or SIGINT and exits with its code; a second one exits at once with 128 + its number. */
-export function exitOnSignals(source: SignalSource, shutdown: Shutdown): void {
+/**
+ * Begins the shutdown at SIGTERM or SIGINT and exits with its code; a second one exits at once with 128 + its number. The
+ * same signal within `limits.sameSignalMs` is the first one again: who signals a process group reaches the server once
+ * directly and once through the program that started it.
+ */
+export function exitOnSignals(source: SignalSource, shutdown: Shutdown, clock: Clock): void {
+  let first: { readonly signal: string; readonly atMs: number } | undefined;
   for (const [signal, number] of [['SIGTERM', 15], ['SIGINT', 2]] as const) {
     source.on(signal, () => {
+      if (first?.signal === signal && clock.monotonicMs() - first.atMs < limits.sameSignalMs) return;
       if (shutdown.begun) return source.exit(128 + number);
+      first = { signal, atMs: clock.monotonicMs() };
       void shutdown.begin(signal).then((exitCode) => source.exit(exitCode));
     });
   }

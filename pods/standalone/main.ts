@@ -24,7 +24,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   const logger = processLogger(config.logLevel);
   const shutdown = createShutdown(systemClock, logger);
-  exitOnSignals(process, shutdown);
+  exitOnSignals(process, shutdown, systemClock);
   const version = versionOf();
   try {
     const standalone = await startStandalone({
