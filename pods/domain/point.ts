@@ -105,10 +105,17 @@ function checkPayloadValue(value: unknown, path: string, depth: number): void {
   }
   if (typeof value === 'object') {
     if (Array.isArray(value)) value.forEach((item, index) => checkPayloadValue(item, `${path}[${index}]`, depth + 1));
-    else for (const [key, item] of Object.entries(value)) checkPayloadValue(item, `${path}.${key}`, depth + 1);
+    else for (const [key, item] of Object.entries(value)) checkPayloadMember(key, item, path, depth);
     return;
   }
   throw new ShoalError('INVALID_ARGUMENT', `${path} has a type that JSON does not know`, { details: { field: path } });
+}
+
+/** A key that many JSON readers drop, or take for the prototype of the object that they build, is refused rather than lost. */
+function checkPayloadMember(key: string, item: unknown, path: string, depth: number): void {
+  const at = `${path}.${key}`;
+  if (key === '__proto__') throw new ShoalError('INVALID_ARGUMENT', `${at.slice(0, 200)} has a key that is not allowed`, { details: { field: at.slice(0, 200) } });
+  checkPayloadValue(item, at, depth + 1);
 }
 
 export function checkText(text: unknown, field = 'text'): asserts text is string {
