@@ -26,15 +26,15 @@ const payloadIndexes = [
   { field: 'rank', type: 'integer' },
 ];
 
-/** `graph` outgrows the size up to which a shard is searched flat: 2 × 530 × 1,024 floats. */
+/** `graph` outgrows the size up to which a shard is searched flat: 2 × 570 × 1,024 floats. */
 const plans = [
   { name: 'small', metric: 'cosine', dimension: 8, shards: 1, writers: 3, idCount: 60, batchMax: 12 },
   { name: 'sharded', metric: 'euclidean', dimension: 16, shards: 3, writers: 3, idCount: 120, batchMax: 40 },
-  { name: 'graph', metric: 'cosine', dimension: 1_024, shards: 1, writers: 2, idCount: 530, batchMax: 8 },
+  { name: 'graph', metric: 'cosine', dimension: 1_024, shards: 1, writers: 2, idCount: 570, batchMax: 8 },
 ] as const;
 
 /** The changes after which a shard writes a checkpoint, in sweeps of one writer of `graph`. */
-const sweepsToCheckpoint = Math.ceil(32_768 / 530);
+const sweepsToCheckpoint = Math.ceil(32_768 / 560);
 
 test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   const { seed, random } = seedOf(t);
@@ -50,8 +50,9 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   const lifecycle = new Lifecycle();
   const recall: Recall = { found: 0, wanted: 0 };
   let killedStarts = 0;
-  let sweepRounds = 0;
+  let checkpointRounds = 0;
   let startMsTotal = 0;
+  let roundsWithGraph = 0;
 
   for (let round = 0; round < roundCount; round++) {
     if (round > 0 && below(random, 7) === 0) {
@@ -67,9 +68,10 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
     try {
       if (round === 0) await prepare(client, collections, random);
       else await check(client, collections, lifecycle, random, recall);
-      const sweeping = round % 10 === 3;
-      if (sweeping) sweepRounds++;
-      await writeUntilKilled(server, client, writers, lifecycle, random, sweeping);
+      if ((await client.collection('graph')).shards[0]!.statistics!.indexKind !== 'flat') roundsWithGraph++;
+      const manner = round % 17 === 3 ? 'sweeping' : round % 10 === 7 ? 'orderly' : 'killed';
+      await writeUntilEnded(server, client, writers, lifecycle, random, manner);
+      checkpointRounds += (await checkpointCount(dataDirectory)) > 0 ? 1 : 0;
     } catch (error) {
       t.diagnostic(`failed in round ${round} of seed ${seed}`);
       process.stderr.write(server.stderr);
@@ -84,25 +86,30 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   await check(client, collections, lifecycle, random, recall);
   const report = await client.verify();
   assert.deepEqual(report.faults, [], 'faults found by verify');
-  const graph = await client.collection('graph');
-  assert.equal(graph.shards[0]!.statistics!.indexKind, 'hnswlib', 'the collection was meant to have a graph');
+  await graphSettled(client);
   assert.ok(recall.found / recall.wanted >= 0.9, `recall of default searches over all rounds: ${recall.found} of ${recall.wanted}`);
   await server.end('SIGTERM');
 
   const sum = (name: keyof Writer['counts']): number => writers.reduce((total, writer) => total + writer.counts[name], 0);
   t.diagnostic(
-    `${roundCount} rounds, ${killedStarts} starts killed, ${sweepRounds} rounds with checkpoints; acknowledged ${sum('acknowledgedRequests')} requests of ${sum('acknowledgedItems')} items; ` +
+    `${roundCount} rounds, ${killedStarts} starts killed, ${checkpointRounds} left checkpoints, ${roundsWithGraph} began with a graph; acknowledged ${sum('acknowledgedRequests')} requests of ${sum('acknowledgedItems')} items; ` +
       `unknown outcomes: ${sum('unknownApplied')} applied, ${sum('unknownLost')} lost, ${sum('unknownSplit')} applied on some shards; ${lifecycle.acknowledged} collections made or deleted; ` +
       `points at the end: ${collections.map(({ name, writers: own }) => `${name} ${own.reduce((n, { known }) => n + known.size, 0)}`).join(', ')}; ` +
       `default recall ${(recall.found / recall.wanted).toFixed(4)}; mean start ${Math.round(startMsTotal / roundCount)} ms; checkpoints on disk: ${await checkpointCount(dataDirectory)}`,
   );
   const splitOrNot = sum('unknownApplied') + sum('unknownLost') + sum('unknownSplit');
+  assert.ok(roundCount < 20 || checkpointRounds > 0, 'no round left a checkpoint');
   assert.ok(roundCount < 20 || splitOrNot > roundCount / 2, `only ${splitOrNot} requests were under way when the server was killed: the test does not test`);
 });
 
 async function prepare(client: ShoalClient, collections: readonly CheckedCollection[], random: Random): Promise<void> {
   for (const { name, metric, dimension, shards } of plans) await client.createCollection({ name, metric, dimension, shards, payloadIndexes });
   for (const { name, writers } of collections) if (name === 'graph') for (const writer of writers) await writer.fill(client, random, 150);
+  await graphSettled(client);
+}
+
+/** The collection that is meant to have a graph has one, with all points in it. */
+async function graphSettled(client: ShoalClient): Promise<void> {
   await eventually(60_000, 'the graph', async () => {
     const { statistics } = (await client.collection('graph')).shards[0]!;
     return statistics!.tailPointCount === 0n && statistics!.graphPointCount > 0n ? true : undefined;
@@ -123,22 +130,28 @@ async function check(client: ShoalClient, collections: readonly CheckedCollectio
   for (const retry of retries) await retry();
 }
 
-async function writeUntilKilled(server: ServerProcess, client: ShoalClient, writers: readonly Writer[], lifecycle: Lifecycle, random: Random, sweeping: boolean): Promise<void> {
-  let killed = false;
+/** `sweeping` kills while a checkpoint is due or being written; `orderly` ends by SIGTERM, under the same load. */
+type Manner = 'killed' | 'sweeping' | 'orderly';
+
+async function writeUntilEnded(server: ServerProcess, client: ShoalClient, writers: readonly Writer[], lifecycle: Lifecycle, random: Random, manner: Manner): Promise<void> {
+  let ending = false;
   let sweeps = 0;
-  const sweepers = writers.filter(({ options }) => options.collection === 'graph');
+  const sweepers = manner === 'sweeping' ? writers.filter(({ options }) => options.collection === 'graph') : [];
   const running = writers.map((writer) => {
     const own = seededRandom(random.uint32());
-    if (!sweeping || !sweepers.includes(writer)) return writer.run(client, own, () => killed);
-    return writer.run(client, own, () => killed, (r) => (sweeps++, writer.sweep(r)));
+    if (!sweepers.includes(writer)) return writer.run(client, own, () => ending);
+    return writer.run(client, own, () => ending, (r) => (sweeps++, writer.sweep(r)));
   });
-  running.push(lifecycle.run(client, () => killed));
-  const failed = new Promise<never>((_, reject) => running.forEach((work) => work.catch(reject)));
+  running.push(lifecycle.run(client, () => ending));
+  const failed = new Promise<never>((_, reject) => {
+    for (const work of running) work.catch(reject);
+  });
   failed.catch(() => undefined);
-  if (sweeping) await Promise.race([failed, eventually(60_000, 'the sweeps', () => Promise.resolve(sweeps > sweepsToCheckpoint ? true : undefined))]);
+  if (manner === 'sweeping') await Promise.race([failed, eventually(60_000, 'the sweeps', () => Promise.resolve(sweeps > sweepsToCheckpoint ? true : undefined))]);
   await Promise.race([failed, pause(20 + below(random, 400))]);
-  killed = true;
-  await server.end('SIGKILL');
+  ending = true;
+  const exit = await server.end(manner === 'orderly' ? 'SIGTERM' : 'SIGKILL');
+  if (manner === 'orderly') assert.deepEqual(exit, { code: 0, signal: null }, server.stderr);
   await Promise.all(running);
 }
 

@@ -20,8 +20,8 @@ export interface Recall {
 
 /** About as many of the points that exist are read by id, beside all that do not. */
 const getCount = 200;
-const searchCount = 3;
-const selfSearchCount = 8;
+const searchCount = 2;
+const selfSearchCount = 4;
 const topK = 20;
 
 export async function checkCollection(client: ShoalClient, collection: CheckedCollection, random: Random, recall: Recall): Promise<void> {

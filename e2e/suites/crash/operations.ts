@@ -101,14 +101,14 @@ export function deleteOf(random: Random, shape: Shape, requestNumber: number, id
   };
 }
 
-export function payloadChangeOf(random: Random, shape: Shape, requestNumber: number, ids: readonly string[], known: ReadonlyMap<string, StoredPoint>): Operation {
+export function payloadChangeOf(random: Random, shape: Shape, requestNumber: number, ids: readonly string[], known: ReadonlyMap<string, StoredPoint>, plain: boolean): Operation {
   const items = ids.map((id) => {
     const before = known.get(id);
     const set: PayloadValues = { rank: below(random, 1_000), group: groups[below(random, groups.length)], owner: shape.owner };
     const remove = below(random, 3) === 0 ? ['nested', 'nothing'] : [];
     const replace = below(random, 4) === 0;
     const merged = Object.fromEntries(Object.entries({ ...(replace ? {} : before?.payload), ...set }).filter(([key]) => !remove.includes(key)));
-    return { id, set, remove, replace, condition: randomCondition(random, before), before, after: before && { ...before, payload: merged } };
+    return { id, set, remove, replace, condition: plain ? undefined : randomCondition(random, before), before, after: before && { ...before, payload: merged } };
   });
   return {
     kind: 'change-payload',

@@ -17,6 +17,9 @@ export interface WriterOptions extends Shape {
   readonly batchMax: number;
 }
 
+/** How many ids that name no point an upsert has on top of its random ones. */
+const absentMax = 3;
+
 export interface WriterCounts {
   acknowledgedRequests: number;
   acknowledgedItems: number;
@@ -71,14 +74,14 @@ export class Writer {
     const ids = this.#someIds(random, count);
     const kind = below(random, 10);
     // Few deletions against many upserts keep most ids alive, so that a large collection stays large.
-    if (kind < 6) return upsertOf(random, options, ++this.#requestNumber, ids, known, false);
-    if (kind < 8) return payloadChangeOf(random, options, ++this.#requestNumber, ids, known);
+    if (kind < 6) return upsertOf(random, options, ++this.#requestNumber, [...new Set([...ids, ...this.#someAbsentIds(random)])], known, false);
+    if (kind < 8) return payloadChangeOf(random, options, ++this.#requestNumber, ids, known, false);
     return deleteOf(random, options, ++this.#requestNumber, ids.slice(0, 1 + options.batchMax / 4), known);
   }
 
   /** A payload change of everything it owns: many changes at little cost, which is what makes a checkpoint due. */
   sweep(random: Random): Operation {
-    return payloadChangeOf(random, this.options, ++this.#requestNumber, this.ids, this.known);
+    return payloadChangeOf(random, this.options, ++this.#requestNumber, [...this.known.keys()], this.known, true);
   }
 
   /**
@@ -164,5 +167,10 @@ export class Writer {
     const start = below(random, this.ids.length);
     const stride = 1 + below(random, 7);
     return [...new Set(Array.from({ length: count }, (_, i) => this.ids[(start + i * stride) % this.ids.length]!))];
+  }
+
+  #someAbsentIds(random: Random): string[] {
+    const start = below(random, this.ids.length);
+    return [...this.ids.slice(start), ...this.ids.slice(0, start)].filter((id) => !this.known.has(id)).slice(0, absentMax);
   }
 }
