@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import { failureOf } from './exit-codes.ts';
 import { startMemoryServer, type MemoryServer } from './memory-server.ts';
 import { runForTest, type CommandResult } from './memory-terminal.ts';
 
@@ -107,11 +109,24 @@ describe('points', () => {
   });
 });
 
+test('a server that cannot be reached: what to look at, and that only where it helps', async () => {
+  const closed = await runForTest(['collection', 'list', '--address', '127.0.0.1:1']);
+  assert.equal(closed.code, 6);
+  assert.match(closed.err, /^shoal: UNAVAILABLE: no connection: connect ECONNREFUSED 127\.0\.0\.1:1 \(is the server running .* does it use TLS \(--tls, --ca\)\?\)\n$/);
+  const tlsToPlain = await runForTest(['collection', 'list', '--address', server.address, '--tls']);
+  assert.match(tlsToPlain.err, /^shoal: UNAVAILABLE: no connection: TLS failed: wrong version number \(.* does it use TLS/);
+  const answered = failureOf(new ShoalError('UNAVAILABLE', 'the store is in use'));
+  assert.deepEqual(answered, { code: 'UNAVAILABLE', message: 'the store is in use' });
+  const certificate = failureOf(new ShoalError('UNAVAILABLE', 'no connection: self-signed certificate', { details: { unreachable: 'certificate' } }));
+  assert.equal(certificate.hint, "name the file of its authority's certificate by --ca");
+});
+
 test('search by vector, and by a stored point that is left out', async () => {
   await withDocs();
   const ids = async (argv: string[]): Promise<string[]> => ((await json(['search', 'docs', ...argv])) as { hits: { id: string }[] }).hits.map(({ id }) => id);
   assert.deepEqual(await ids(['--vector', '[1, 0]', '--top-k', '2']), ['a', 'b']);
   assert.deepEqual(await ids(['--id', 'a', '--top-k', '1']), ['b']);
+  assert.deepEqual(await ids(['--id', 'a', '--top-k', String(limits.topKMax)]), ['b', 'c']);
   assert.deepEqual(await ids(['--id', 'a', '--filter', '{"field":"tag","equals":"x"}']), ['c']);
   await writeFile(join(directory, 'query.json'), '[0, 1]');
   assert.deepEqual(await ids(['--vector', `@${join(directory, 'query.json')}`, '--top-k', '1']), ['c']);

@@ -70,14 +70,19 @@ function asOperatingError(error: ServiceError): ShoalError {
   const named = error.metadata?.get('shoal-error-code')[0];
   const code = typeof named === 'string' && named in errorTable ? (named as ErrorCode) : codeOfStatus(error.code);
   const retryAfterMs = Number(error.metadata?.get('retry-after-ms')[0]);
-  return new ShoalError(code, messageOf(error), { details: Number.isFinite(retryAfterMs) ? { retryAfterMs } : {}, cause: error });
+  const connection = connectionFault(error);
+  const details = { ...(Number.isFinite(retryAfterMs) ? { retryAfterMs } : {}), ...(connection === undefined ? {} : { unreachable: connection.because }) };
+  return new ShoalError(code, connection === undefined ? error.details || error.message : `no connection: ${connection.message}`, { details, cause: error });
 }
 
-/** Without the trimmings of the library's message about a connection that could not be made. */
-function messageOf(error: ServiceError): string {
-  const text = error.details || error.message;
-  const connection = /Last error: (?:Error: )?(.*?)\.? *(?:Resolution note:.*)?$/.exec(text)?.[1];
-  return connection === undefined ? text : `no connection: ${connection}`;
+/** A connection that could not be made, without the trimmings of the library's message; it has no other sign of it. */
+function connectionFault(error: ServiceError): { message: string; because: 'certificate' | 'address' } | undefined {
+  const text = /Last error: (?:Error: )?(.*?)\.? *(?:Resolution note:.*)?$/s.exec(error.details || error.message)?.[1];
+  if (text === undefined) return undefined;
+  const ofTls = /SSL routines:[^:]*:([^:]+):/.exec(text)?.[1];
+  if (ofTls !== undefined) return { message: `TLS failed: ${ofTls}`, because: 'address' };
+  const message = text.replace(/; if the root CA.*$/, '').replace(/ \(\d{4}-\d\d-\d\dT[^)]*\)$/, '');
+  return { message, because: /certificate|altnames/i.test(text) ? 'certificate' : 'address' };
 }
 
 const plainCodes: readonly ErrorCode[] = ['UNAVAILABLE', 'INVALID_ARGUMENT', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'DEADLINE_EXCEEDED', 'CANCELLED', 'UNIMPLEMENTED', 'OVERLOADED', 'CORRUPTION', 'CONFLICT'];

@@ -57,11 +57,15 @@ const hints: { readonly [Code in ErrorCode]?: string } = {
   PERMISSION_DENIED: 'use a key that allows this action on this collection',
   COLLECTION_NOT_FOUND: 'see: shoal collection list',
   KEY_NOT_FOUND: 'see: shoal key list',
-  UNAVAILABLE: 'is the server running (shoal standalone), and is --address right?',
   DEADLINE_EXCEEDED: 'allow more by --timeout',
   COLLECTION_EXISTS: 'see its settings: shoal collection get NAME',
   FIELD_NOT_INDEXED: 'add an index: shoal collection update NAME --payload-index FIELD:TYPE',
   RESPONSE_TOO_LARGE: 'ask for less: a smaller --top-k or --limit, or no --include-vectors',
+};
+
+const unreachableHints: Readonly<Record<string, string>> = {
+  address: 'is the server running (shoal standalone), is --address right, and does it use TLS (--tls, --ca)?',
+  certificate: "name the file of its authority's certificate by --ca",
 };
 
 export function failureOf(error: unknown): Failure {
@@ -70,7 +74,8 @@ export function failureOf(error: unknown): Failure {
   if (isFileError(error)) return { code: 'FILE_ERROR', message: error.message };
   const known: ShoalError = asShoalError(error);
   const message = known.code === 'INTERNAL' && known.cause instanceof Error ? known.cause.message : known.message;
-  const hint = hints[known.code];
+  const { unreachable } = known.details;
+  const hint = typeof unreachable === 'string' ? unreachableHints[unreachable] : hints[known.code];
   return { code: known.code, message, ...(hint === undefined ? {} : { hint }), ...(Object.keys(known.details).length === 0 ? {} : { details: known.details }) };
 }
 

@@ -15,6 +15,8 @@ const noOfflineTools: OfflineTools = {
 
 /** `argv` is what follows `shoal`. Resolves to the exit code; standard output may still be draining. */
 export async function main(argv: readonly string[], offlineTools: OfflineTools = noOfflineTools): Promise<number> {
+  // Those of libraries, such as one about the names in TLS at each connection to an IP address, are not the user's to mend.
+  process.noDeprecation = true;
   const interruption = new AbortController();
   const onSignal = (): void => {
     if (interruption.signal.aborted) process.exit(exitCodes.partial);

@@ -3,6 +3,7 @@
 import { PointServiceService } from '../../../proto/gen/shoal/v1/point.ts';
 import { SearchServiceService as service } from '../../../proto/gen/shoal/v1/search.ts';
 import { ShoalError } from '../../kernel/errors.ts';
+import { limits } from '../../kernel/limits.ts';
 import { filterArgument, vectorArgument } from '../arguments.ts';
 import { withConnection, type Connection } from '../connection.ts';
 import { UsageError } from '../exit-codes.ts';
@@ -34,7 +35,7 @@ export async function search(context: CommandContext, [collection]: readonly str
         vector: [],
         packedVector,
         // The point itself is nearest to its vector, and left out below.
-        topK: options.id === undefined ? options.topK : options.topK + 1,
+        topK: options.id === undefined ? options.topK : Math.min(options.topK + 1, limits.topKMax),
         filter: filterArgument(options.filter),
         ef: options.ef,
         exact: options.exact ?? false,

@@ -116,7 +116,7 @@ function pointCommands(parts: ProgramParts): Command[] {
       .option('--vector <numbers>', 'a JSON array or numbers between commas; @FILE reads it from a file')
       .option('--id <id>', 'the vector of this point, which is left out of the results')
       .addOption(filterOption())
-      .addOption(integer('--top-k <n>', 'number of results', { min: 1, max: limits.topKMax - 1, default: 10 }))
+      .addOption(integer('--top-k <n>', 'number of results', { min: 1, max: limits.topKMax, default: 10 }))
       .addOption(integer('--ef <n>', 'breadth of the search: more finds more, slower', { min: 1, max: limits.efSearchMax }))
       .option('--exact', 'compare with every point')
       .addOption(number('--score-threshold <score>', 'leave out results with a lower score'))
