@@ -234,12 +234,7 @@ export class EngineRun {
       return;
     }
     // A process that fails meanwhile may leave it unanswered.
-    await this.#drive(Promise.race([done, this.#failed()]));
-  }
-
-  async #failed(): Promise<void> {
-    const process = this.#process;
-    while (process === this.#process && process.failure() === undefined) await this.#turns(1);
+    await this.#drive(done, () => this.#process.failure() !== undefined);
   }
 
   // ------------------------------------------------------------ writes
@@ -594,7 +589,8 @@ export class EngineRun {
   }
 
   async #whenReady(name: string): Promise<CollectionDescription> {
-    for (;;) {
+    for (let turn = 0; ; turn++) {
+      assert(turn < turnCountMax && (this.#damaged || this.#process.failure() === undefined), `collection "${name}" does not get ready: ${this.#process.failure()?.message}`);
       const found = await this.#process.api.collections.get(this.#context(), name);
       if (found.phase === 'ready' || this.#damaged) return found;
       await this.#turns(1);
@@ -737,11 +733,15 @@ export class EngineRun {
     return undefined;
   }
 
-  async #drive<T>(work: Promise<T>): Promise<T> {
-    const settled = Promise.allSettled([work]);
+  /** Lets the world go on until the work has settled, or is given up: then it answers nothing. */
+  async #drive<T>(work: Promise<T>): Promise<T>;
+  async #drive<T>(work: Promise<T>, isGivenUp: () => boolean): Promise<T | undefined>;
+  async #drive<T>(work: Promise<T>, isGivenUp = (): boolean => false): Promise<T | undefined> {
     let isSettled = false;
-    void settled.then(() => (isSettled = true));
+    const settled = (): void => void (isSettled = true);
+    work.then(settled, settled);
     for (let turn = 0; !isSettled; turn++) {
+      if (isGivenUp()) return undefined;
       assert(turn < turnCountMax, 'a request never ends');
       await this.#turns(1);
       this.#machine.clock.advance(this.#below(40));
