@@ -8,7 +8,7 @@
 
 import assert from 'node:assert/strict';
 import { asShoalError, ShoalError } from '../kernel/errors.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { limits } from '../kernel/limits.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
 import type { Consistency } from '../domain/consistency.ts';
@@ -17,6 +17,8 @@ import type { Idempotency, OperationResult } from '../domain/write.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import { startCore, step, type Authority, type CoreInput, type CoreOutput, type CoreState, type MemberId } from '../replication/core.ts';
 import { applyEntries, type AppliedState, type CommittedEntry } from './applier.ts';
+import { AppliedSeq } from './applied-seq.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { checkEntrySize, decodeEntry, encodeEntry } from './entry-codec.ts';
 import { Latches } from './latches.ts';
 import { noOp, type Entry } from './operation.ts';
@@ -42,12 +44,6 @@ interface PendingEntry {
   readonly applied: PromiseWithResolvers<WriteOutcome>;
 }
 
-interface AppliedWaiter {
-  readonly seq: number;
-  readonly wake: () => void;
-  readonly giveUp: (reason: Error) => void;
-}
-
 export interface WriteOutcome {
   readonly seq: number;
   readonly results: readonly OperationResult[];
@@ -64,18 +60,12 @@ export class ShardReplica {
   #pendingBytes = 0;
   /** Requests with an id (rule D1) that are not applied yet. */
   readonly #inFlight = new Map<string, Promise<WriteOutcome>>();
-  #appliedSeq: number;
+  readonly #applied: AppliedSeq;
   #applying: Promise<void> | undefined;
-  #appliedWaiters: AppliedWaiter[] = [];
   #serving = false;
   #failure: Error | undefined;
   #closed = false;
-  #checkpointSeq: number;
-  #checkpointPointCount = 0;
-  #changedPointCount = 0;
-  #checkpointing: Promise<void> | undefined;
-  #checkpointFailed = false;
-  #checkpointTimer: Timer | undefined;
+  readonly #checkpointer: Checkpointer;
 
   /** Opens the replica and replays the log to its stored commit seq; it serves after `lead`. */
   static async open(options: ReplicaOptions): Promise<ShardReplica> {
@@ -98,7 +88,7 @@ export class ShardReplica {
     }
     const replica = new ShardReplica(options, recovered);
     await replica.#replay(commitSeq);
-    replica.#scheduleCheckpoint();
+    replica.#checkpointer.start();
     return replica;
   }
 
@@ -108,9 +98,17 @@ export class ShardReplica {
     this.#recovered = recovered;
     this.shardUID = options.shardUID;
     this.#spec = options.spec;
-    this.#appliedSeq = appliedSeq;
-    this.#checkpointSeq = recovered.checkpointSeq;
-    this.#checkpointPointCount = recovered.state.labels.pointCount;
+    this.#applied = new AppliedSeq(appliedSeq);
+    const { dimension, metric, index } = options.spec;
+    this.#checkpointer = new Checkpointer({
+      state: recovered.state,
+      checkpoints: recovered.checkpoints,
+      parameters: { dimension, metric, m: index.m, efConstruction: index.efConstruction },
+      applied: this.#applied,
+      checkpointSeq: recovered.checkpointSeq,
+      clock: options.clock,
+      logger: options.logger,
+    });
     this.#core = startCore({
       self: options.self,
       session: options.session,
@@ -133,7 +131,7 @@ export class ShardReplica {
   }
 
   get appliedSeq(): number {
-    return this.#appliedSeq;
+    return this.#applied.value;
   }
 
   get term(): number {
@@ -191,19 +189,19 @@ export class ShardReplica {
 
   /** Rule R1 and tokens: resolves when a read may look. */
   async readBarrier(consistency: Consistency, signal: AbortSignal): Promise<void> {
-    if (this.#failure !== undefined || this.#closed || (!this.#serving && this.#core.role !== 'primary' && this.#appliedSeq === 0)) this.#checkServing();
+    if (this.#failure !== undefined || this.#closed || (!this.#serving && this.#core.role !== 'primary' && this.#applied.value === 0)) this.#checkServing();
     switch (consistency.level) {
       case 'eventual':
         return;
       case 'session':
         for (const token of consistency.tokens) {
-          if (token.shardUID === this.shardUID) await this.#whenApplied(token.seq, signal);
+          if (token.shardUID === this.shardUID) await this.#applied.reaches(token.seq, signal);
         }
         return;
       case 'linearizable':
         // The term-check round over maximalInSync is trivial while its only member is this replica.
         this.#checkServing();
-        return this.#whenApplied(this.#core.commitSeq, signal);
+        return this.#applied.reaches(this.#core.commitSeq, signal);
     }
   }
 
@@ -218,8 +216,8 @@ export class ShardReplica {
     return {
       lastSeq: this.#core.lastSeq,
       commitSeq: this.#core.commitSeq,
-      appliedSeq: this.#appliedSeq,
-      checkpointSeq: this.#checkpointSeq,
+      appliedSeq: this.#applied.value,
+      checkpointSeq: this.#checkpointer.seq,
       tailPointCount: index.tailPointCount,
       graphPointCount: index.graphPointCount,
       indexMemoryBytes: index.memoryBytes() + this.state.labels.memoryBytes(),
@@ -237,20 +235,17 @@ export class ShardReplica {
 
   /** Writes a checkpoint of the derived data now. */
   checkpoint(): Promise<void> {
-    this.#checkpointing ??= this.#writeCheckpoint().finally(() => (this.#checkpointing = undefined));
-    return this.#checkpointing;
+    return this.#checkpointer.write();
   }
 
   /** Stops taking writes, lets those under way finish, and closes the index. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#checkpointTimer?.cancel();
+    this.#checkpointer.stop();
     await Promise.allSettled([...this.#pending.values()].map((pending) => pending.applied.promise));
     await this.#applying;
-    this.#giveUpAppliedWaiters(new ShoalError('SHUTTING_DOWN', `shard ${this.shardUID} is closed`));
-    await this.#checkpointing?.catch(() => undefined);
-    // The next start then finds a graph without a rest to move.
-    if (this.#changedPointCount > 0 && this.#failure === undefined) await this.#checkpointOrWarn();
+    this.#applied.giveUp(new ShoalError('SHUTTING_DOWN', `shard ${this.shardUID} is closed`));
+    await this.#checkpointer.finish({ last: this.#failure === undefined });
     await this.state.index.close();
   }
 
@@ -288,7 +283,7 @@ export class ShardReplica {
     const seq = this.#core.lastSeq + 1;
     if (this.#options.log.lastSeq !== seq - 1) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
     const { operations, results } = resolve(seq);
-    if (operations.length === 0 && idempotency === undefined) return { seq: this.#appliedSeq, results };
+    if (operations.length === 0 && idempotency === undefined) return { seq: this.#applied.value, results };
     const entry: Entry = { idempotency, operations, results };
     checkEntrySize(entry);
     const output = this.#step({ kind: 'propose', entryCount: 1 });
@@ -342,8 +337,8 @@ export class ShardReplica {
   }
 
   async #applyCommitted(): Promise<void> {
-    while (this.#appliedSeq < this.#core.commitSeq && this.#failure === undefined) {
-      const first = this.#appliedSeq + 1;
+    while (this.#applied.value < this.#core.commitSeq && this.#failure === undefined) {
+      const first = this.#applied.value + 1;
       const known = this.#pending.get(first);
       if (known === undefined) await this.#replay(this.#core.commitSeq, this.#nextPendingSeq());
       else await this.#apply(this.#takeCommitted(first));
@@ -372,8 +367,8 @@ export class ShardReplica {
     let run: CommittedEntry[] = [];
     let sizeBytes = 0;
     const last = Math.min(throughSeq, beforeSeq - 1);
-    if (this.#appliedSeq >= last) return;
-    for await (const { term, seq, payload } of this.#options.log.read(this.#appliedSeq + 1, last)) {
+    if (this.#applied.value >= last) return;
+    for await (const { term, seq, payload } of this.#options.log.read(this.#applied.value + 1, last)) {
       run.push({ term, seq, entry: decodeEntry(payload) });
       sizeBytes += payload.length;
       if (run.length >= limits.applyBatchEntryCountMax || sizeBytes >= limits.applyBatchBytesMax) {
@@ -383,17 +378,17 @@ export class ShardReplica {
       }
     }
     if (run.length > 0) await this.#apply(run);
-    if (this.#appliedSeq < last) {
-      throw new ShoalError('CORRUPTION', `the log of shard ${this.shardUID} lacks seq ${this.#appliedSeq + 1}, which was committed`);
+    if (this.#applied.value < last) {
+      throw new ShoalError('CORRUPTION', `the log of shard ${this.shardUID} lacks seq ${this.#applied.value + 1}, which was committed`);
     }
   }
 
   async #apply(run: readonly CommittedEntry[]): Promise<void> {
-    assert(run[0]!.seq === this.#appliedSeq + 1, 'entries are applied in order');
+    assert(run[0]!.seq === this.#applied.value + 1, 'entries are applied in order');
     const repeats = await applyEntries(this.state, run, this.#core.commitSeq);
     for (const { seq, entry } of run) {
-      this.#appliedSeq = seq;
-      this.#changedPointCount += entry.operations.length;
+      this.#applied.advance(seq);
+      this.#checkpointer.changed(entry.operations.length);
       const pending = this.#pending.get(seq);
       if (pending === undefined) continue;
       this.#pending.delete(seq);
@@ -403,39 +398,8 @@ export class ShardReplica {
       else if (repeat.kind === 'applied') pending.applied.resolve(repeat.request);
       else pending.applied.reject(repeat.error);
     }
-    this.#wakeAppliedWaiters();
-    this.#checkpointWhenDue();
-  }
-
-  #whenApplied(seq: number, signal: AbortSignal): Promise<void> {
-    if (this.#appliedSeq >= seq) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        this.#appliedWaiters = this.#appliedWaiters.filter((other) => other !== waiter);
-        reject(signal.reason as Error);
-      };
-      const waiter: AppliedWaiter = {
-        seq,
-        wake: () => (signal.removeEventListener('abort', onAbort), resolve()),
-        giveUp: (reason) => (signal.removeEventListener('abort', onAbort), reject(reason)),
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#appliedWaiters.push(waiter);
-    });
-  }
-
-  #wakeAppliedWaiters(): void {
-    if (this.#appliedWaiters.length === 0) return;
-    const ready = this.#appliedWaiters.filter((waiter) => waiter.seq <= this.#appliedSeq);
-    this.#appliedWaiters = this.#appliedWaiters.filter((waiter) => waiter.seq > this.#appliedSeq);
-    for (const waiter of ready) waiter.wake();
-  }
-
-  #giveUpAppliedWaiters(reason: Error): void {
-    const waiters = this.#appliedWaiters;
-    this.#appliedWaiters = [];
-    for (const waiter of waiters) waiter.giveUp(reason);
+    this.#applied.wake();
+    this.#checkpointer.writeWhenDue();
   }
 
   #checkServing(): void {
@@ -451,56 +415,7 @@ export class ShardReplica {
     this.#serving = false;
     const unknown = new ShoalError('OUTCOME_UNKNOWN', `shard ${this.shardUID} failed while the write was under way`, { cause: error });
     for (const seq of [...this.#pending.keys()]) this.#dropPending(seq, unknown);
-    this.#giveUpAppliedWaiters(new ShoalError('UNAVAILABLE', `shard ${this.shardUID} failed`, { cause: error }));
+    this.#applied.giveUp(new ShoalError('UNAVAILABLE', `shard ${this.shardUID} failed`, { cause: error }));
     this.#options.onFailure(error);
-  }
-
-  #checkpointWhenDue(): void {
-    // After a failure only the timer tries again: a full disk is not to be written to with every entry.
-    if (this.#checkpointing !== undefined || this.#checkpointFailed) return;
-    const due = Math.max(limits.checkpointPointCountMin, this.#checkpointPointCount * limits.checkpointFractionNew);
-    if (this.#changedPointCount >= due) void this.#checkpointOrWarn();
-  }
-
-  #scheduleCheckpoint(): void {
-    this.#checkpointTimer = this.#options.clock.after(limits.checkpointIntervalMs, () => {
-      const due = this.#changedPointCount > 0 && !this.#closed;
-      void (due ? this.#checkpointOrWarn() : Promise.resolve()).finally(() => {
-        if (!this.#closed) this.#scheduleCheckpoint();
-      });
-    });
-  }
-
-  async #checkpointOrWarn(): Promise<void> {
-    try {
-      await this.checkpoint();
-      this.#checkpointFailed = false;
-    } catch (error) {
-      this.#checkpointFailed = true;
-      this.#options.logger.warn({ error, shardUID: this.shardUID }, 'the checkpoint failed; the next start takes longer');
-    }
-  }
-
-  async #writeCheckpoint(): Promise<void> {
-    const { index, labels, payloads } = this.state;
-    if (!index.hasGraph && !payloads.active) {
-      this.#changedPointCount = 0;
-      return;
-    }
-    const seq = this.#appliedSeq;
-    const changedPointCount = this.#changedPointCount;
-    const versions = labels.copyVersions();
-    // A checkpoint is never newer than what the store keeps over a power loss.
-    await this.state.store.flush();
-    const checkpoint = await this.#recovered.checkpoints.write({
-      seq,
-      versions,
-      writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
-      writeGraph: (directory) => index.checkpoint(directory),
-      parameters: { dimension: this.#spec.dimension, metric: this.#spec.metric, m: this.#spec.index.m, efConstruction: this.#spec.index.efConstruction },
-    });
-    this.#checkpointSeq = checkpoint.manifest.seq;
-    this.#checkpointPointCount = labels.pointCount;
-    this.#changedPointCount -= changedPointCount;
   }
 }
