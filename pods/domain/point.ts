@@ -114,7 +114,7 @@ function checkPayloadValue(value: unknown, path: string, depth: number): void {
 /** A key that many JSON readers drop, or take for the prototype of the object that they build, is refused rather than lost. */
 function checkPayloadMember(key: string, item: unknown, path: string, depth: number): void {
   const at = `${path}.${key}`;
-  if (key === '__proto__') throw new ShoalError('INVALID_ARGUMENT', `${at.slice(0, 200)} has a key that is not allowed`, { details: { field: at.slice(0, 200) } });
+  if (key === '__proto__') throw new ShoalError('INVALID_ARGUMENT', `${at.slice(0, 200)} is a key that is not allowed`, { details: { field: at.slice(0, 200) } });
   checkPayloadValue(item, at, depth + 1);
 }
 

@@ -103,7 +103,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   server.setErrorHandler(answerError);
-  server.setNotFoundHandler({}, (request, reply) => answerError(new ShoalError('ROUTE_NOT_FOUND', 'no route has this path'), request, reply));
+  server.setNotFoundHandler({}, (request, reply) => answerError(new ShoalError('ROUTE_NOT_FOUND', 'no route has this path; /docs shows those that there are'), request, reply));
 
   const document = openApiDocument(options.dialects, options.version);
   mountServerRoutes(server, document, options);

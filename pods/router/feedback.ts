@@ -8,7 +8,7 @@ import type { Random } from '../kernel/random.ts';
 import type { RecordStore } from '../api/records.ts';
 import type { Feedback, FeedbackApi, StoredFeedback } from '../api/vector-api.ts';
 import type { ClusterMap } from './cluster-map.ts';
-import { checkRange } from './points.ts';
+import { checkItemCount, checkRange } from './points.ts';
 
 export interface FeedbackOptions {
   readonly map: ClusterMap;
@@ -54,8 +54,8 @@ function keyPrefix(collectionUID: string): string {
 }
 
 function checkFeedback({ items, resultIds }: Feedback): void {
-  checkRange('items', items.length, limits.feedbackItemCountMax);
-  checkRange('resultIds', resultIds.length, limits.feedbackItemCountMax);
+  checkItemCount('items', items.length, limits.feedbackItemCountMax);
+  checkItemCount('resultIds', resultIds.length, limits.feedbackItemCountMax);
   resultIds.forEach((id, i) => checkPointId(id, `resultIds[${i}]`));
   items.forEach(({ resultId, relevanceScore, position }, i) => {
     checkPointId(resultId, `items[${i}].resultId`);

@@ -68,3 +68,9 @@ for (const [changes, field] of badSearches) {
     await assert.rejects(searchApi.batch(context, 'docs', [{ ...search, ...changes }]), named(`requests[0].${field}`));
   });
 }
+
+test('a number of items beyond the bounds is told as such', async () => {
+  const message = (field: string, max: number): RegExp => new RegExp(`^${field} must have 1 to ${max} items, not 0$`);
+  await assert.rejects(feedbackApi.submit(context, { ...feedback, items: [] }), { message: message('items', limits.feedbackItemCountMax) });
+  await assert.rejects(searchApi.batch(context, 'docs', []), { message: message('requests', limits.searchBatchCountMax) });
+});

@@ -179,6 +179,11 @@ export function checkRange(field: string, value: number, max: number): void {
   throw new ShoalError('INVALID_ARGUMENT', `${field} must be an integer from 1 to ${max}, not ${value}`, { details: { field, limit: max, found: value } });
 }
 
+export function checkItemCount(field: string, count: number, max: number): void {
+  if (count >= 1 && count <= max) return;
+  throw new ShoalError('INVALID_ARGUMENT', `${field} must have 1 to ${max} items, not ${count}`, { details: { field, limit: max, found: count } });
+}
+
 /** Waits for all, so that nothing goes on behind the answer's back, then throws the first failure. */
 async function allOrFirstError(work: readonly Promise<void>[]): Promise<void> {
   if (work.length === 1) return work[0];

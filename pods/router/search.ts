@@ -12,7 +12,7 @@ import type { SearchAnswer, SearchApi, SearchRequest, ShardWork } from '../api/v
 import type { ShardSearch, ShardSearchAnswer } from '../domain/shard-service.ts';
 import type { RoutedCollection, RoutedShard } from './cluster-map.ts';
 import { mergeHits } from './merge.ts';
-import { checkRange } from './points.ts';
+import { checkItemCount, checkRange } from './points.ts';
 import type { Routing } from './routing.ts';
 
 interface ShardOutcome {
@@ -83,7 +83,7 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
     search,
     stream,
     async batch(context, name, requests) {
-      checkRange('requests', requests.length, limits.searchBatchCountMax);
+      checkItemCount('requests', requests.length, limits.searchBatchCountMax);
       return Promise.all(requests.map((request, i) => search(context, name, request, `requests[${i}].`)));
     },
   };
