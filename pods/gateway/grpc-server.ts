@@ -13,7 +13,6 @@ import type { Clock } from '../kernel/clock.ts';
 import { withSignal } from '../kernel/deadline.ts';
 import { ShoalError, grpcStatus } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import type { GatewayBounds } from './gateway.ts';
 import { cannotListen, responseTooLarge, retryAfterMs } from './http-errors.ts';
 import type { Exchange, Pipeline } from './pipeline.ts';
 import { addReflection, serviceName } from './reflection.ts';
@@ -29,7 +28,7 @@ export interface GrpcServerOptions {
   readonly pipeline: Pipeline;
   readonly clock: Clock;
   /** A connection that is silent for `keepAliveTimeoutMs` is asked for a sign of life, which must come within `headersTimeoutMs`. */
-  readonly bounds: Pick<GatewayBounds, 'keepAliveTimeoutMs' | 'headersTimeoutMs'>;
+  readonly bounds: { readonly keepAliveTimeoutMs: number; readonly headersTimeoutMs: number };
   /** A serialised FileDescriptorSet of all services, for reflection. */
   readonly descriptors: Uint8Array;
 }
