@@ -97,6 +97,8 @@ export const limits = {
   diskReadOnlyAtFraction: 0.9,
   diskWritableAtFraction: 0.85,
   diskCheckIntervalMs: 2_000,
+  /** What a written byte may take of the disk before the next look: in the log, in the store's own log, in its files, in a compaction. */
+  diskWriteAmplification: 8,
 
   // Keys, feedback
   apiKeyCountMax: 10_000,

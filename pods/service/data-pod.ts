@@ -112,7 +112,7 @@ export class DataPod {
       ...(options.flatFloatsMax === undefined ? {} : { flatFloatsMax: options.flatFloatsMax }),
       ...(options.tailFloatsMax === undefined ? {} : { tailFloatsMax: options.tailFloatsMax }),
     });
-    const service = new ReplicaService(replica, () => this.disk.checkWritable());
+    const service = new ReplicaService(replica, (sizeBytes) => this.disk.checkWritable(sizeBytes));
     this.#replicas.set(shardUID, { registered, collection: spec.name, replica, service });
     return self;
   }

@@ -29,8 +29,8 @@ test('read-only at one mark, writable again below another, and a disk that canno
     clock.advance(limits.diskCheckIntervalMs);
     for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
     assert.equal(disk.writable, writable, String(next));
-    if (writable) disk.checkWritable();
-    else assert.throws(() => disk.checkWritable(), (error) => hasCode(error, 'STORAGE_READ_ONLY'));
+    if (writable) disk.checkWritable(0);
+    else assert.throws(() => disk.checkWritable(0), (error) => hasCode(error, 'STORAGE_READ_ONLY'));
   }
   disk.close();
   answer = 0.1;
@@ -54,5 +54,20 @@ test('a lower mark for read-only takes the other with it', async () => {
   clock.advance(limits.diskCheckIntervalMs);
   for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
   assert.equal(disk.writable, true);
+  disk.close();
+});
+
+test('no more is let in between two looks than fits', async () => {
+  const fileSystem = faultyFileSystem({ random: seededRandom(1) });
+  fileSystem.usage = () => Promise.resolve({ usedFraction: 0.5, freeBytes: 100 * limits.diskWriteAmplification });
+  const clock = new SimulatedClock();
+  const disk = await DiskWatermarks.start({ fileSystem, directory: '/data', readOnlyAtFraction: 0.9, clock, logger: silentLogger });
+  disk.checkWritable(60);
+  assert.throws(() => disk.checkWritable(41), (error) => hasCode(error, 'STORAGE_READ_ONLY'));
+  disk.checkWritable(40);
+  assert.throws(() => disk.checkWritable(1), (error) => hasCode(error, 'STORAGE_READ_ONLY'));
+  clock.advance(limits.diskCheckIntervalMs);
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+  disk.checkWritable(100);
   disk.close();
 });

@@ -18,6 +18,9 @@ export class DiskWatermarks {
   readonly #options: DiskWatermarkOptions;
   readonly #writableAtFraction: number;
   #usedFraction = 0;
+  #freeBytes = Infinity;
+  /** Let in since the last look at the disk. */
+  #acceptedBytes = 0;
   #writable = true;
   #timer: Timer | undefined;
   #closed = false;
@@ -42,9 +45,21 @@ export class DiskWatermarks {
     return this.#writable;
   }
 
-  /** STORAGE_READ_ONLY while the disk is too full for new data. */
-  checkWritable(): void {
-    if (this.#writable) return;
+  /**
+   * STORAGE_READ_ONLY while the disk is too full for new data. Lets in no more between two looks at the disk than fits:
+   * a store that meets a full disk has to be opened again, so our own writes must never be what fills it.
+   */
+  checkWritable(sizeBytes: number): void {
+    if (this.#writable) {
+      const neededBytes = (this.#acceptedBytes + sizeBytes) * limits.diskWriteAmplification;
+      if (neededBytes > this.#freeBytes) {
+        throw new ShoalError('STORAGE_READ_ONLY', `the disk has ${this.#freeBytes} bytes left, too few for what is being written`, {
+          details: { limit: this.#freeBytes, found: neededBytes },
+        });
+      }
+      this.#acceptedBytes += sizeBytes;
+      return;
+    }
     const percent = (fraction: number): string => `${(fraction * 100).toFixed(1)} %`;
     throw new ShoalError(
       'STORAGE_READ_ONLY',
@@ -69,7 +84,10 @@ export class DiskWatermarks {
   async #check(): Promise<void> {
     const { fileSystem, directory, readOnlyAtFraction, logger } = this.#options;
     try {
-      this.#usedFraction = (await fileSystem.usage(directory)).usedFraction;
+      const usage = await fileSystem.usage(directory);
+      this.#usedFraction = usage.usedFraction;
+      this.#freeBytes = usage.freeBytes;
+      this.#acceptedBytes = 0;
     } catch (error) {
       logger.warn({ error }, 'cannot tell how full the disk is');
       return;

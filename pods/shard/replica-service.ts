@@ -32,17 +32,17 @@ export class ReplicaService implements ShardService {
   readonly replica: ShardReplica;
   readonly #reader: ShardReader;
 
-  readonly #checkWritable: () => void;
+  readonly #checkWritable: (sizeBytes: number) => void;
 
   /** `checkWritable` throws STORAGE_READ_ONLY while writes that add data are refused. */
-  constructor(replica: ShardReplica, checkWritable: () => void) {
+  constructor(replica: ShardReplica, checkWritable: (sizeBytes: number) => void) {
     this.replica = replica;
     this.#checkWritable = checkWritable;
     this.#reader = new ShardReader(replica);
   }
 
   async write(context: ShardContext, write: ShardWrite, idempotency?: Idempotency): Promise<ShardWriteAnswer> {
-    if (write.kind !== 'delete' && write.kind !== 'delete-record') this.#checkWritable();
+    if (write.kind !== 'delete' && write.kind !== 'delete-record') this.#checkWritable(sizeBytesOf(write));
     const writing = write.kind === 'put-record' || write.kind === 'delete-record' ? this.#writeRecord(context, write, idempotency) : this.#writePoints(context, write, idempotency);
     // Past its deadline the caller gets its answer; the write itself goes on with its latches held until it is applied.
     const { seq, results } = await withSignal(writing, context.signal);
@@ -166,6 +166,21 @@ export class ReplicaService implements ShardService {
 
   #token(seq: number): ConsistencyToken {
     return { shardUID: this.replica.shardUID, seq };
+  }
+}
+
+/** About what the write adds. */
+function sizeBytesOf(write: ShardWrite): number {
+  switch (write.kind) {
+    case 'upsert':
+      return write.points.reduce((size, { id, vector, payload, text }) => size + id.length + vector.byteLength + payload.length + (text?.length ?? 0), 0);
+    case 'change-payload':
+      return write.changes.reduce((size, { id, set }) => size + id.length + (set === undefined ? 0 : JSON.stringify(set).length), 0);
+    case 'put-record':
+      return write.value.length;
+    case 'delete':
+    case 'delete-record':
+      return 0;
   }
 }
 
