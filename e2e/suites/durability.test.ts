@@ -25,12 +25,16 @@ const writerCount = 9;
 
 const traced = ['write', 'writev', 'pwrite64', 'pwritev', 'sendto', 'sendmsg', 'fdatasync', 'fsync'];
 
-test('strace is there', async () => {
-  const found = await runProgram('strace', ['--version']).catch(() => undefined);
-  assert.equal(found?.code, 0, 'this suite needs strace: install the package "strace"');
+const straceIsThere = (await runProgram('strace', ['--version']).catch(() => undefined))?.code === 0;
+
+/** Where everything has to be shown, strace has to be there; on a developer's machine its absence is said and passed over. */
+const without = straceIsThere ? false : 'NOT CHECKED: strace is not installed (Debian: apt-get install strace)';
+
+test('strace is there', { skip: process.env['CI'] === undefined && without }, () => {
+  assert.equal(straceIsThere, true, 'this suite needs strace: install the package "strace"');
 });
 
-test('no acknowledgement precedes the sync of what it acknowledges', async (t) => {
+test('no acknowledgement precedes the sync of what it acknowledges', { skip: without }, async (t) => {
   const run = await tracedRun(t, {});
   const { early, checked } = judge(run);
   t.diagnostic(`${checked} acknowledgements, ${run.calls.filter(isLogAppend).length} appends, ${run.calls.filter(isLogSync).length} syncs of the log`);
@@ -38,7 +42,7 @@ test('no acknowledgement precedes the sync of what it acknowledges', async (t) =
   assert.deepEqual(early, [], 'acknowledgements before their sync');
 });
 
-test('the check finds every acknowledgement too early when the log is not synced', async (t) => {
+test('the check finds every acknowledgement too early when the log is not synced', { skip: without }, async (t) => {
   const run = await tracedRun(t, { SHOAL_TEST_UNSAFE_SKIP_SYNC: '1' });
   const { early, checked } = judge(run);
   assert.equal(checked, run.acknowledged, 'acknowledgements found among the system calls');
