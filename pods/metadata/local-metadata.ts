@@ -5,12 +5,12 @@
  *     <directory>/collections/<name>.json     <directory>/shards/<name>.json     each: JSON, newline, CRC-32C in hex
  */
 
-import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { systemErrorCode, type FileSystem } from '../kernel/file-system.ts';
 import type { Random } from '../kernel/random.ts';
+import { openSealedJson, sealJson } from '../kernel/sealed-json.ts';
 import type { ClusterMetadata, NewObject, ObjectStore } from './cluster-metadata.ts';
 import type { ObjectMetadata, VectorCollection, VectorShard } from './objects.ts';
 
@@ -126,11 +126,10 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
   async #store(object: T): Promise<T> {
     const { fileSystem } = this.#options;
     const path = this.#path(object.metadata.name);
-    const text = JSON.stringify(object);
     await fileSystem.remove(`${path}.new`);
     const file = await fileSystem.open(`${path}.new`, 'create');
     try {
-      await file.write([new TextEncoder().encode(`${text}\n${crc32c(text).toString(16)}\n`)], 0);
+      await file.write([sealJson(object)], 0);
       await file.sync();
     } finally {
       await file.close();
@@ -144,11 +143,8 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
 
   async #load(path: string): Promise<void> {
     const bytes = await this.#options.fileSystem.readFile(path);
-    const [text, checksum] = new TextDecoder().decode(bytes).split('\n');
-    if (text === undefined || crc32c(text).toString(16) !== checksum) {
-      throw new ShoalError('CORRUPTION', `${path} fails its checksum`, { details: { path } });
-    }
-    const object = JSON.parse(text) as T;
+    const object = openSealedJson(bytes ?? new Uint8Array(0)) as T | undefined;
+    if (object === undefined) throw new ShoalError('CORRUPTION', `${path} fails its checksum`, { details: { path } });
     this.#objects.set(object.metadata.name, object);
   }
 

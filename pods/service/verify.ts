@@ -3,10 +3,10 @@
  * the metadata, each part of the newest checkpoints, and that every point has its vector and payload.
  */
 
-import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { asShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
+import { openSealedJson } from '../kernel/sealed-json.ts';
 import type { PodLog } from '../log/log.ts';
 import { CheckpointDirectory } from '../shard/checkpoint.ts';
 import { StoredPoints } from '../shard/stored-points.ts';
@@ -79,8 +79,8 @@ async function verifyObjects({ fileSystem, directory }: VerifyParts, faults: str
     for (const name of await fileSystem.list(join(directory.metadata, kind))) {
       if (!name.endsWith('.json')) continue;
       const path = join(directory.metadata, kind, name);
-      const [text, checksum] = new TextDecoder().decode(await fileSystem.readFile(path)).split('\n');
-      if (text === undefined || crc32c(text).toString(16) !== checksum) faults.push(`${path} fails its checksum`);
+      const bytes = await fileSystem.readFile(path);
+      if (bytes !== undefined && openSealedJson(bytes) === undefined) faults.push(`${path} fails its checksum`);
     }
   }
 }

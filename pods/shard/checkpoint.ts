@@ -20,6 +20,7 @@ import { crc32c } from '@node-rs/crc32';
 import { join } from 'node:path';
 import { ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
+import { openSealedJson, sealJson } from '../kernel/sealed-json.ts';
 import type { CheckpointPart, IndexParameters } from '../index/vector-index.ts';
 import type { LabelVersions } from './label-table.ts';
 
@@ -154,9 +155,7 @@ export class CheckpointDirectory {
   }
 
   async #writeManifest(directory: string, manifest: CheckpointManifest): Promise<void> {
-    const text = JSON.stringify(manifest);
-    const sealed = new TextEncoder().encode(`${text}\n${crc32c(text).toString(16)}\n`);
-    await this.#writePart(directory, `${manifestName}.new`, chunks(sealed));
+    await this.#writePart(directory, `${manifestName}.new`, chunks(sealJson(manifest)));
     await this.#fileSystem.rename(join(directory, `${manifestName}.new`), join(directory, manifestName));
     await this.#fileSystem.syncDirectory(directory);
     await this.#fileSystem.syncDirectory(this.#directory);
@@ -164,10 +163,7 @@ export class CheckpointDirectory {
 
   async #readManifest(directory: string): Promise<CheckpointManifest | undefined> {
     const bytes = await this.#fileSystem.readFile(join(directory, manifestName));
-    if (bytes === undefined) return undefined;
-    const [text, checksum] = new TextDecoder().decode(bytes).split('\n');
-    if (text === undefined || crc32c(text).toString(16) !== checksum) return undefined;
-    return JSON.parse(text) as CheckpointManifest;
+    return bytes === undefined ? undefined : (openSealedJson(bytes) as CheckpointManifest | undefined);
   }
 
   async #removeOlderThan(name: string): Promise<void> {
