@@ -35,6 +35,8 @@ export interface PointIndexOptions {
   /** Float counts, for tests that want a graph early; the defaults are those of limits.ts. */
   readonly flatFloatsMax?: number;
   readonly tailFloatsMax?: number;
+  /** Nothing moves into the graph before `startMoving`: a start has better use for the processor. */
+  readonly waitsToMove?: boolean;
 }
 
 export interface PointSearch extends Omit<IndexSearch, 'queries'> {
@@ -81,9 +83,11 @@ export class PointIndex {
   readonly #roomWaiters: RoomWaiter[] = [];
   #failure: Error | undefined;
   #closed = false;
+  #mayMove: boolean;
 
   constructor(options: PointIndexOptions, graph?: VectorIndex) {
     this.#options = options;
+    this.#mayMove = options.waitsToMove !== true;
     this.#flatFloatsMax = options.flatFloatsMax ?? limits.flatFloatsMax;
     this.#tailFloatsMax = options.tailFloatsMax ?? limits.tailFloatsMax;
     this.#tail = new FlatIndex(options.parameters);
@@ -187,6 +191,12 @@ export class PointIndex {
     return { result: { ...hits, visitedCount, plan }, deadHitCount };
   }
 
+  /** Lets the tail move into the graph from now on. */
+  startMoving(): void {
+    this.#mayMove = true;
+    this.#wakeMover();
+  }
+
   /** Writes the graph, while searches go on. Undefined when there is none. */
   async checkpoint(directory: string): Promise<readonly CheckpointPart[] | undefined> {
     const graph = this.#graph;
@@ -250,7 +260,7 @@ export class PointIndex {
   }
 
   #wakeMover(): void {
-    if (this.#mover !== undefined || this.#closed || this.#failure !== undefined || !this.#needsGraph()) return;
+    if (!this.#mayMove || this.#mover !== undefined || this.#closed || this.#failure !== undefined || !this.#needsGraph()) return;
     this.#mover = this.#move().then(
       () => {
         this.#mover = undefined;

@@ -26,16 +26,18 @@ test('by any order: never before a read that began earlier has ended, always onc
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 9 }), { maxLength: 60 }), (steps) => {
       const epochs = new ReaderEpochs();
-      const running = new Set<number>();
+      /** Epochs of the running reads, by a number of their own. */
+      const running = new Map<number, number>();
+      let nextRead = 0;
       let pendingCount = 0;
       for (const step of steps) {
-        if (step < 4) running.add(epochs.begin() * 1_000 + step * 100 + running.size);
+        if (step < 4) running.set(nextRead++, epochs.begin());
         else if (step < 8 && running.size > 0) {
-          const [one] = [...running].slice(step % running.size);
-          running.delete(one!);
-          epochs.end(Math.floor(one! / 1_000));
+          const [read, epoch] = [...running][step % running.size]!;
+          running.delete(read);
+          epochs.end(epoch);
         } else {
-          const blockers = new Set(running);
+          const blockers = [...running.keys()];
           pendingCount++;
           epochs.whenReadersEnded(() => {
             pendingCount--;
@@ -43,9 +45,9 @@ test('by any order: never before a read that began earlier has ended, always onc
           });
         }
       }
-      for (const one of [...running]) {
-        running.delete(one);
-        epochs.end(Math.floor(one / 1_000));
+      for (const [read, epoch] of [...running]) {
+        running.delete(read);
+        epochs.end(epoch);
       }
       assert.equal(pendingCount, 0);
     }),

@@ -75,7 +75,7 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
   ]);
   labels.reserve(versions?.versions.length ?? 0);
   const trustedGraph = await reconcileGraph(graph, versions, labels);
-  const index = new PointIndex({ ...options, parameters, labels, epochs }, trustedGraph);
+  const index = new PointIndex({ ...options, parameters, labels, epochs, waitsToMove: true }, trustedGraph);
   labels.releaseGaps();
   await fillTail(index, labels, points, spec.dimension);
   const payloads = await recoverPayloadIndexes(spec, checkpoints, checkpoint, versions, labels, points, logger);

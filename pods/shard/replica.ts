@@ -152,6 +152,7 @@ export class ShardReplica {
     if (output.append === undefined) throw new ShoalError('CONFLICT', output.because);
     await this.#append(output.append.term, output.append.firstSeq, noOp);
     if (this.#core.term === authority.term && this.#core.role === 'primary') this.#serving = true;
+    this.state.index.startMoving();
   }
 
   /**
