@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { limits } from '../../pods/kernel/limits.ts';
 import { test } from 'node:test';
 import { below, seededRandom, type Random } from '../../pods/kernel/random.ts';
 import { atEnd } from '../framework/cleanup.ts';
@@ -34,7 +35,7 @@ const plans = [
 ] as const;
 
 /** The changes after which a shard writes a checkpoint, in sweeps of one writer of `graph`. */
-const sweepsToCheckpoint = Math.ceil(32_768 / 560);
+const sweepsToCheckpoint = Math.ceil(limits.checkpointPointCountMin / 560);
 
 test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   const { seed, random } = seedOf(t);

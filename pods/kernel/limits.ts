@@ -70,8 +70,8 @@ export const limits = {
   /** Of a point with more values in one field, filters on the field read the payload. */
   indexedValuesPerFieldMax: 1_024,
   indexInsertSliceMs: 5,
-  checkpointPointCountMin: 32_768,
-  checkpointFractionNew: 0.1,
+  checkpointPointCountMin: 16_384,
+  checkpointFractionNew: 0.05,
   checkpointIntervalMs: 60_000,
   applyBatchEntryCountMax: 256,
   applyBatchBytesMax: 4 * mebibytes,

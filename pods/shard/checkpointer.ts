@@ -1,5 +1,5 @@
 /**
- * When a replica writes a checkpoint of its derived data, and what goes into it: after every tenth of new points (at
+ * When a replica writes a checkpoint of its derived data, and what goes into it: after every twentieth of new points (at
  * least `checkpointPointCountMin`), when the interval is over and something changed, and at an orderly end.
  */
 
