@@ -3,12 +3,12 @@
  * fast and never loads a native module.
  */
 
-import { readFileSync } from 'node:fs';
+import { programVersion } from './pods/kernel/version.ts';
 
 const [command, ...rest] = process.argv.slice(2);
 
 if (command === '--version' || command === '-V') {
-  process.stdout.write(`${version()}\n`);
+  process.stdout.write(`${programVersion()}\n`);
 } else if (command === 'standalone') {
   const { main } = await import('./pods/standalone/main.ts');
   process.exitCode = await main(rest);
@@ -18,9 +18,4 @@ if (command === '--version' || command === '-V') {
     restoreBackup: async (request) => (await import('./pods/standalone/offline.ts')).restoreBackup(request),
     verifyDirectory: async (request) => (await import('./pods/standalone/offline.ts')).verifyDirectory(request),
   });
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }

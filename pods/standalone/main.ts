@@ -7,6 +7,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { readServerConfig, serverHelp, wantsHelp, type ServerConfig } from '../kernel/config.ts';
 import { processLogger } from '../kernel/logger.ts';
 import { createShutdown, exitOnSignals } from '../kernel/shutdown.ts';
+import { programVersion } from '../kernel/version.ts';
 import { startStandalone, type Standalone } from './standalone.ts';
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
@@ -25,7 +26,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const logger = processLogger(config.logLevel);
   const shutdown = createShutdown(systemClock, logger);
   exitOnSignals(process, shutdown, systemClock);
-  const version = versionOf();
+  const version = programVersion();
   try {
     const standalone = await startStandalone({
       config: { ...config, dataDirectory: resolve(config.dataDirectory) },
@@ -53,10 +54,6 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 function readConfig(argv: readonly string[]): ServerConfig {
   return readServerConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-}
-
-function versionOf(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 }
 
 /** Printed once everything serves; the three lines can be pasted as they are. */

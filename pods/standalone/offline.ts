@@ -1,12 +1,12 @@
 /** What the command line does to a data directory that no server has open: restore into it, verify it. */
 
-import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../kernel/clock.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
 import { systemRandom } from '../kernel/random.ts';
+import { programVersion } from '../kernel/version.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import { restoreBackup as restore } from '../service/backup.ts';
 import { openDataDirectory } from '../service/data-directory.ts';
@@ -24,8 +24,7 @@ export async function verifyDirectory({ dataDirectory }: { readonly dataDirector
   if ((await stat(join(root, 'FORMAT')).catch(() => undefined)) === undefined) {
     throw new ShoalError('INVALID_ARGUMENT', `${root} is not a Shoal data directory`, { details: { field: 'data-dir' } });
   }
-  const version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
-  const directory = await openDataDirectory(nodeFileSystem, root, version);
+  const directory = await openDataDirectory(nodeFileSystem, root, programVersion());
   const store = await openRocksdbStore({ directory: directory.store });
   try {
     const log = await openPodLog({ directory: directory.log, fileSystem: nodeFileSystem, clock: systemClock });
