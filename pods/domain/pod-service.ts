@@ -63,6 +63,14 @@ export interface SnapshotAnswer {
   readonly progress: number;
 }
 
+/** What a request of a shard is for; a pod that disagrees answers STALE_EPOCH or NOT_PRIMARY. */
+export interface ShardTarget {
+  readonly collectionUID: string;
+  readonly shardUID: string;
+  /** The routing epoch of the collection that the sender knows. */
+  readonly epoch: number;
+}
+
 export interface PodService {
   report(signal: AbortSignal): Promise<PodReport>;
   /** The shard's object has changed: look now (it reads it anew, and believes nothing of this call). */
@@ -78,7 +86,7 @@ export interface PodService {
    */
   snapshot(request: SnapshotRequest, signal: AbortSignal): Promise<SnapshotAnswer>;
   /** What answers a router's requests for the shard. NOT_PRIMARY when this pod holds no replica of it. */
-  shard(shardUID: string): ShardService;
+  shard(target: ShardTarget): ShardService;
 }
 
 /** Reaches other pods' services. */
