@@ -5,6 +5,8 @@ import { collectionSpec } from '../domain/collection.ts';
 import { hasCode, type ErrorCode } from '../kernel/errors.ts';
 import { faultyFileSystem, type FaultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { below, seededRandom } from '../kernel/random.ts';
+import { sealJson } from '../kernel/sealed-json.ts';
+import { clusterMetadataConformance } from './cluster-metadata.conformance.ts';
 import type { ClusterMetadata, NewObject } from './cluster-metadata.ts';
 import { openLocalMetadata } from './local-metadata.ts';
 import type { VectorCollection } from './objects.ts';
@@ -24,55 +26,51 @@ function object(name: string, dimension = 3): NewObject<VectorCollection> {
   return {
     metadata: { name, labels: { kind: 'test' } },
     spec: collectionSpec({ name, dimension }),
-    status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
   };
 }
 
 const withCode = (code: ErrorCode) => (error: unknown) => hasCode(error, code);
 
-test('create, get, list, replace, delete, and all of it after a restart', async () => {
+clusterMetadataConformance('local metadata', async () => {
+  const metadata = await open(newDisk());
+  return { here: metadata, there: metadata };
+});
+
+test('after a restart all is as it was', async () => {
   const disk = newDisk();
   const { collections, shards } = await open(disk);
   const a = await collections.create(object('a'));
   const b = await collections.create(object('b'));
-  assert.deepEqual({ ...a.metadata, uid: '' }, { name: 'a', labels: { kind: 'test' }, uid: '', resourceVersion: '1', creationTimestampMs: 5_000 });
-  assert.notEqual(a.metadata.uid, b.metadata.uid);
-  const changed = await collections.replace({ ...a, status: { ...a.status, phase: 'Ready' } });
-  assert.deepEqual([changed.metadata.uid, changed.metadata.resourceVersion, changed.status.phase], [a.metadata.uid, '2', 'Ready']);
-  await collections.delete('b', '1');
-  for (const store of [collections, (await open(disk)).collections]) {
-    assert.deepEqual(await store.list(), [changed]);
-    assert.deepEqual(await store.get('a'), changed);
-    assert.equal(await store.get('b'), undefined);
-  }
+  assert.deepEqual({ ...a.metadata, uid: '' }, { name: 'a', labels: { kind: 'test' }, finalizers: [], uid: '', resourceVersion: '1', generation: 1, creationTimestampMs: 5_000 });
+  const changed = await collections.replaceStatus({ ...a, status: { ...a.status, phase: 'Ready' } });
+  await collections.delete('b', b.metadata.resourceVersion);
+  for (const store of [collections, (await open(disk)).collections]) assert.deepEqual(await store.list(), [changed]);
   assert.deepEqual(await shards.list(), []);
 });
 
-test('a compare that fails swaps nothing', async () => {
-  const { collections } = await open(newDisk());
-  const a = await collections.create(object('a'));
-  await assert.rejects(collections.create(object('a', 4)), withCode('CONFLICT'));
-  await collections.replace(a);
-  await assert.rejects(collections.replace(a), withCode('CONFLICT'));
-  await assert.rejects(collections.delete('a', '1'), withCode('CONFLICT'));
-  await assert.rejects(collections.delete('b', '1'), withCode('CONFLICT'));
-  const outcomes = await Promise.allSettled(Array.from({ length: 5 }, async () => collections.replace((await collections.get('a'))!)));
-  assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1, 'of writers at once one wins');
-  assert.equal((await collections.get('a'))!.metadata.resourceVersion, '3');
-  await collections.delete('a', '3');
-  assert.notEqual((await collections.create(object('a'))).metadata.uid, a.metadata.uid, 'a new object is another one');
-});
-
-test('watchers hear of each change until they end', async () => {
-  const { collections } = await open(newDisk());
-  const heard: string[] = [];
-  const end = collections.watch((name) => void heard.push(name));
-  const a = await collections.create(object('a'));
-  await collections.replace(a);
-  await collections.delete('a', '2');
-  end();
-  await collections.create(object('b'));
-  assert.deepEqual(heard, ['a', 'a', 'a']);
+test('objects that version 0.1 wrote have generations and finalizers', async () => {
+  const disk = newDisk();
+  const fileSystem = disk.mount();
+  await open(disk);
+  const old = { name: 'a', labels: {}, uid: 'u', resourceVersion: '7', creationTimestampMs: 1_000 };
+  const status = { shards: ['s'], routing: { epoch: 1, generation: 1 } };
+  const metadata = { ...old, generation: 1, finalizers: [] };
+  const { spec } = object('a');
+  const cases = [
+    ['Ready', metadata, { ...status, phase: 'Ready', observedGeneration: 1 }],
+    ['Pending', metadata, { ...status, phase: 'Pending', observedGeneration: 0 }],
+    ['Deleting', { ...metadata, finalizers: ['shoal.dev/shards'], deletionTimestampMs: 1_000 }, { ...status, phase: 'Ready', observedGeneration: 0 }],
+  ] as const;
+  for (const [phase, newMetadata, newStatus] of cases) {
+    const file = await fileSystem.open(`${directory}/collections/${phase}.json`, 'create');
+    await file.write([sealJson({ metadata: { ...old, name: phase }, spec, status: { ...status, phase } })], 0);
+    await file.close();
+    assert.deepEqual(await (await open(disk)).collections.get(phase), { metadata: { ...newMetadata, name: phase }, spec, status: newStatus });
+  }
+  const shard = await fileSystem.open(`${directory}/shards/a.json`, 'create');
+  await shard.write([sealJson({ metadata: old, spec: {}, status: { phase: 'Ready' } })], 0);
+  await shard.close();
+  assert.deepEqual(await (await open(disk)).shards.get('a'), { metadata, spec: {}, status: { phase: 'Ready' } });
 });
 
 test('damage is CORRUPTION', async () => {

@@ -2,17 +2,18 @@
  * `ClusterMetadata` in a directory: one JSON file an object, replaced atomically and synced, so that it survives what
  * the log survives. One process owns the directory (RocksDB's lock beside it keeps a second one out).
  *
- *     <directory>/collections/<name>.json     <directory>/shards/<name>.json     each: JSON, newline, CRC-32C in hex
+ *     <directory>/<kind>/<name>.json     kind: collections, pools or shards; each: JSON, newline, CRC-32C in hex
  */
 
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { systemErrorCode, type FileSystem } from '../kernel/file-system.ts';
 import type { Random } from '../kernel/random.ts';
 import { openSealedJson, sealJson } from '../kernel/sealed-json.ts';
-import type { ClusterMetadata, NewObject, ObjectStore } from './cluster-metadata.ts';
-import type { ObjectMetadata, VectorCollection, VectorShard } from './objects.ts';
+import type { ClusterMetadata, NewObject, ObjectStore, StoredObject } from './cluster-metadata.ts';
+import { collectionFinalizer, initialStatus, isDeleting, type ObjectMetadata, type VectorCollection, type VectorPool, type VectorShard } from './objects.ts';
 
 export interface LocalMetadataOptions {
   readonly directory: string;
@@ -24,6 +25,7 @@ export interface LocalMetadataOptions {
 export async function openLocalMetadata(options: LocalMetadataOptions): Promise<ClusterMetadata> {
   return {
     collections: await LocalObjectStore.open<VectorCollection>(options, 'collections'),
+    pools: await LocalObjectStore.open<VectorPool>(options, 'pools'),
     shards: await LocalObjectStore.open<VectorShard>(options, 'shards'),
   };
 }
@@ -33,22 +35,25 @@ export async function copyObjects(source: ClusterMetadata, target: ClusterMetada
   const shards = await source.shards.list();
   for (const collection of await source.collections.list()) {
     const own = shards.filter((shard) => shard.spec.collection.uid === collection.metadata.uid);
-    if (collection.status.phase !== 'Deleting' && !own.every(isWanted)) continue;
+    if (!isDeleting(collection) && !own.every(isWanted)) continue;
     await (target.collections as LocalObjectStore<VectorCollection>).import(collection);
     for (const shard of own) await (target.shards as LocalObjectStore<VectorShard>).import(shard);
   }
 }
 
-class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implements ObjectStore<T> {
+type Kind = keyof ClusterMetadata;
+
+class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
   readonly #options: LocalMetadataOptions;
+  readonly #kind: Kind;
   readonly #directory: string;
   readonly #objects = new Map<string, T>();
   readonly #watchers = new Set<(name: string) => void>();
   /** Writes run one after another, so that a compare and its swap are one step. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
-  static async open<T extends { readonly metadata: ObjectMetadata }>(options: LocalMetadataOptions, kind: string): Promise<ObjectStore<T>> {
-    const store = new LocalObjectStore<T>(options, join(options.directory, kind));
+  static async open<T extends StoredObject>(options: LocalMetadataOptions, kind: Kind): Promise<ObjectStore<T>> {
+    const store = new LocalObjectStore<T>(options, kind);
     await options.fileSystem.makeDirectory(store.#directory);
     await options.fileSystem.syncDirectory(options.directory);
     // A name may be in the page cache alone after a kill; what is acted upon must not be taken back by a power loss.
@@ -59,13 +64,22 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
     return store;
   }
 
-  private constructor(options: LocalMetadataOptions, directory: string) {
+  private constructor(options: LocalMetadataOptions, kind: Kind) {
     this.#options = options;
-    this.#directory = directory;
+    this.#kind = kind;
+    this.#directory = join(options.directory, kind);
   }
 
   get(name: string): Promise<T | undefined> {
     return Promise.resolve(this.#objects.get(name));
+  }
+
+  peek(name: string): T | undefined {
+    return this.#objects.get(name);
+  }
+
+  isFresh(): boolean {
+    return true;
   }
 
   list(): Promise<readonly T[]> {
@@ -74,24 +88,37 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
 
   create(object: NewObject<T>): Promise<T> {
     return this.#inOrder(async () => {
-      const { name, labels } = object.metadata;
+      const { name, labels, finalizers = [] } = object.metadata;
       if (this.#objects.has(name)) throw new ShoalError('CONFLICT', `an object named "${name}" exists`);
       const metadata: ObjectMetadata = {
         name,
         labels,
+        finalizers,
         uid: this.#options.random.uuid(),
         resourceVersion: '1',
+        generation: 1,
         creationTimestampMs: this.#options.clock.nowMs(),
       };
-      return this.#store({ ...object, metadata } as unknown as T);
+      return this.#store({ ...object, metadata, status: initialStatus[this.#kind] } as unknown as T);
     });
   }
 
   replace(object: T): Promise<T> {
+    return this.#inOrder(async () => {
+      const stored = this.#current(object.metadata.name, object.metadata.resourceVersion, object.metadata.uid);
+      const { labels, finalizers } = object.metadata;
+      const generation = stored.metadata.generation + (isDeepStrictEqual(object.spec, stored.spec) ? 0 : 1);
+      const next = { ...stored, spec: object.spec, metadata: { ...nextVersion(stored.metadata), labels, finalizers, generation } };
+      if (!isDeleting(stored) || finalizers.length > 0) return this.#store(next);
+      await this.#remove(next.metadata.name);
+      return next;
+    });
+  }
+
+  replaceStatus(object: T): Promise<T> {
     return this.#inOrder(() => {
-      const { metadata } = this.#current(object.metadata.name, object.metadata.resourceVersion);
-      const resourceVersion = String(Number(metadata.resourceVersion) + 1);
-      return this.#store({ ...object, metadata: { ...object.metadata, uid: metadata.uid, resourceVersion } });
+      const stored = this.#current(object.metadata.name, object.metadata.resourceVersion, object.metadata.uid);
+      return this.#store({ ...stored, status: object.status, metadata: nextVersion(stored.metadata) });
     });
   }
 
@@ -102,11 +129,11 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
 
   delete(name: string, resourceVersion: string): Promise<void> {
     return this.#inOrder(async () => {
-      this.#current(name, resourceVersion);
-      await this.#options.fileSystem.remove(this.#path(name));
-      await this.#options.fileSystem.syncDirectory(this.#directory);
-      this.#objects.delete(name);
-      this.#notify(name);
+      const stored = this.#current(name, resourceVersion);
+      if (stored.metadata.finalizers.length === 0) return this.#remove(name);
+      if (isDeleting(stored)) return;
+      const generation = stored.metadata.generation + 1;
+      await this.#store({ ...stored, metadata: { ...nextVersion(stored.metadata), generation, deletionTimestampMs: this.#options.clock.nowMs() } });
     });
   }
 
@@ -115,8 +142,9 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
     return () => this.#watchers.delete(onChange);
   }
 
-  #current(name: string, resourceVersion: string): T {
+  #current(name: string, resourceVersion: string, uid?: string): T {
     const stored = this.#objects.get(name);
+    if (uid !== undefined && stored !== undefined && stored.metadata.uid !== uid) throw new ShoalError('CONFLICT', `"${name}" is another object than the one of this name before`);
     if (stored?.metadata.resourceVersion !== resourceVersion) {
       throw new ShoalError('CONFLICT', `"${name}" has resourceVersion ${stored?.metadata.resourceVersion ?? 'none'}, not ${resourceVersion}`);
     }
@@ -141,11 +169,18 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
     return object;
   }
 
+  async #remove(name: string): Promise<void> {
+    await this.#options.fileSystem.remove(this.#path(name));
+    await this.#options.fileSystem.syncDirectory(this.#directory);
+    this.#objects.delete(name);
+    this.#notify(name);
+  }
+
   async #load(path: string): Promise<void> {
     const bytes = await this.#options.fileSystem.readFile(path);
     const object = openSealedJson(bytes ?? new Uint8Array(0)) as T | undefined;
     if (object === undefined) throw new ShoalError('CORRUPTION', `${path} fails its checksum`, { details: { path } });
-    this.#objects.set(object.metadata.name, object);
+    this.#objects.set(object.metadata.name, object.metadata.generation === undefined ? fromVersion01(object) : object);
   }
 
   #path(name: string): string {
@@ -165,4 +200,19 @@ class LocalObjectStore<T extends { readonly metadata: ObjectMetadata }> implemen
     this.#lastWrite = result.catch(() => undefined);
     return result;
   }
+}
+
+function nextVersion(metadata: ObjectMetadata): ObjectMetadata {
+  return { ...metadata, resourceVersion: String(Number(metadata.resourceVersion) + 1) };
+}
+
+/** Version 0.1 had no generations and no finalizers, and told a deletion and a changed spec by the phase. */
+function fromVersion01<T extends StoredObject>(object: T): T {
+  const metadata: ObjectMetadata = { ...object.metadata, generation: 1, finalizers: [] };
+  const status = object.status as { readonly phase: string; readonly routing?: unknown };
+  if (status.routing === undefined) return { ...object, metadata };
+  const observedGeneration = status.phase === 'Ready' ? 1 : 0;
+  if (status.phase !== 'Deleting') return { ...object, metadata, status: { ...status, observedGeneration } };
+  const deleting: ObjectMetadata = { ...metadata, finalizers: [collectionFinalizer], deletionTimestampMs: metadata.creationTimestampMs };
+  return { ...object, metadata: deleting, status: { ...status, phase: 'Ready', observedGeneration } };
 }

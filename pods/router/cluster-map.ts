@@ -7,7 +7,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { HashRing } from '../domain/hash-range.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
-import { systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { isDeleting, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import type { ShardRoute } from './shard-client.ts';
 
 export interface RoutedShard {
@@ -45,7 +45,7 @@ export class ClusterMap {
   /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
   async collection(name: string): Promise<RoutedCollection> {
     const collection = await this.find(name);
-    if (collection === undefined || collection.object.status.phase === 'Deleting') throw collectionNotFound(name);
+    if (collection === undefined || isDeleting(collection.object)) throw collectionNotFound(name);
     return collection;
   }
 
@@ -68,7 +68,7 @@ export class ClusterMap {
   async collections(): Promise<readonly RoutedCollection[]> {
     await this.#upToDate();
     return [...this.#byObject.values()]
-      .filter((collection) => !isSystem(collection) && collection.object.status.phase !== 'Deleting')
+      .filter((collection) => !isSystem(collection) && !isDeleting(collection.object))
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));
   }
 

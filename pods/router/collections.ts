@@ -7,7 +7,7 @@ import type { RequestContext } from '../api/context.ts';
 import type { CollectionApi, CollectionDescription, ShardDescription } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionObjectName } from '../metadata/object-name.ts';
-import { systemCollectionName, type VectorCollection } from '../metadata/objects.ts';
+import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection } from '../metadata/objects.ts';
 import { collectionNotFound, type RoutedCollection, type RoutedShard } from './cluster-map.ts';
 import { shardContext, type Routing } from './routing.ts';
 
@@ -35,7 +35,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
       const changed = map.changed(context.signal);
       changed.catch(() => undefined);
       const collection = await map.collection(name);
-      if (collection.object.status.phase === 'Ready') return describe(context, collection);
+      if (isUpToDate(collection.object)) return describe(context, collection);
       await changed;
     }
   }
@@ -50,12 +50,14 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     }
   }
 
-  async function replace(context: RequestContext, name: string, change: (object: VectorCollection) => VectorCollection): Promise<VectorCollection> {
+  /** Writes until nobody else was faster. */
+  async function change(context: RequestContext, name: string, write: (object: VectorCollection) => Promise<unknown>): Promise<void> {
     for (;;) {
       context.signal.throwIfAborted();
       const collection = await map.collection(name);
       try {
-        return await metadata.collections.replace(change(collection.object));
+        await write(collection.object);
+        return;
       } catch (error) {
         if (!hasCode(error, 'CONFLICT')) throw error;
         await map.refresh(collection);
@@ -70,7 +72,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
       if (spec.name === systemCollectionName) throw new ShoalError('INVALID_NAME', `name "${systemCollectionName}" is the system's own`, { details: { field: 'name' } });
       for (;;) {
         const found = await map.find(spec.name);
-        if (found?.object.status.phase === 'Deleting') await whenGone(context, spec.name, found.object.metadata.uid);
+        if (found !== undefined && isDeleting(found.object)) await whenGone(context, spec.name, found.object.metadata.uid);
         else if (found !== undefined) {
           if (!sameSpec(found.object.spec, spec)) throw exists(spec, found.object.spec);
           return { created: false, collection: await whenReady(context, spec.name) };
@@ -82,7 +84,6 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
           await metadata.collections.create({
             metadata: { name: collectionObjectName(spec.name), labels: {} },
             spec,
-            status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
           });
           return { created: true, collection: await whenReady(context, spec.name) };
         } catch (error) {
@@ -107,14 +108,14 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     },
 
     async update(context, name, changes) {
-      await replace(context, name, (object) => ({ ...object, spec: changedSpec(object.spec, changes), status: { ...object.status, phase: 'Pending' } }));
+      await change(context, name, (object) => metadata.collections.replace({ ...object, spec: changedSpec(object.spec, changes) }));
       return whenReady(context, name);
     },
 
     async delete(context, name) {
       const { object } = await map.collection(name);
       if (object.spec.name !== name) throw collectionNotFound(name);
-      await replace(context, name, (present) => ({ ...present, status: { ...present.status, phase: 'Deleting' } }));
+      await change(context, name, (present) => metadata.collections.delete(present.metadata.name, present.metadata.resourceVersion));
       await whenGone(context, name, object.metadata.uid);
     },
   };
@@ -150,8 +151,8 @@ const noStatistics: ShardDescription['statistics'] = {
 };
 
 function phaseOf(object: VectorCollection, shards: readonly ShardDescription[]): CollectionDescription['phase'] {
-  if (object.status.phase === 'Deleting') return 'deleting';
-  if (object.status.phase === 'Pending') return 'creating';
+  if (isDeleting(object)) return 'deleting';
+  if (!isUpToDate(object)) return 'creating';
   return object.status.phase === 'Ready' && shards.every((shard) => shard.ready) ? 'ready' : 'degraded';
 }
 

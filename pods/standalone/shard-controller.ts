@@ -11,7 +11,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { splitHashSpace } from '../domain/hash-range.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { shardObjectNames } from '../metadata/object-name.ts';
-import { systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { collectionFinalizer, isDeleting, isUpToDate, systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { collectionSpec } from '../domain/collection.ts';
 import type { DataPod } from '../service/data-pod.ts';
 
@@ -55,7 +55,6 @@ export class ShardController {
       await metadata.collections.create({
         metadata: { name: systemCollectionName, labels: { [systemLabel]: 'true' } },
         spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' } }),
-        status: { phase: 'Pending', shards: [], routing: { epoch: 1, generation: 1 } },
       });
     }
     await this.#reportOrphans();
@@ -116,12 +115,20 @@ export class ShardController {
   }
 
   async #reconcile(collection: VectorCollection): Promise<void> {
-    if (collection.status.phase === 'Deleting') return this.#delete(collection);
-    const withShards = await this.#recordShards(collection);
+    if (isDeleting(collection)) return this.#delete(collection);
+    const withShards = await this.#recordShards(await this.#withFinalizer(collection));
     for (const shard of await this.#shardsOf(withShards)) await this.#bringUp(withShards, shard);
-    if (withShards.status.phase !== 'Ready') {
-      await this.#options.metadata.collections.replace({ ...withShards, status: { ...withShards.status, phase: 'Ready' } });
+    if (!isUpToDate(withShards)) {
+      const { metadata, status } = withShards;
+      await this.#options.metadata.collections.replaceStatus({ ...withShards, status: { ...status, phase: 'Ready', observedGeneration: metadata.generation } });
     }
+  }
+
+  /** Before there are shards: so that a deletion waits until they are removed. */
+  async #withFinalizer(collection: VectorCollection): Promise<VectorCollection> {
+    const { metadata } = collection;
+    if (metadata.finalizers.includes(collectionFinalizer)) return collection;
+    return this.#options.metadata.collections.replace({ ...collection, metadata: { ...metadata, finalizers: [...metadata.finalizers, collectionFinalizer] } });
   }
 
   /**
@@ -152,12 +159,11 @@ export class ShardController {
             replicas: [pod.name],
             minInSync: collection.spec.replication.minInSync,
           },
-          status: { phase: 'Pending' },
         }));
       uids.push(shard.metadata.uid);
     }
     if (uids.every((uid, i) => collection.status.shards[i] === uid)) return collection;
-    return metadata.collections.replace({ ...collection, status: { ...collection.status, shards: uids } });
+    return metadata.collections.replaceStatus({ ...collection, status: { ...collection.status, shards: uids } });
   }
 
   async #bringUp(collection: VectorCollection, shard: VectorShard): Promise<void> {
@@ -196,7 +202,7 @@ export class ShardController {
       inSync: [{ pod: pod.name, incarnation }],
       configVersion: previous?.configVersion ?? 1,
     };
-    await metadata.shards.replace({ ...shard, status: { phase: 'Ready', authority } });
+    await metadata.shards.replaceStatus({ ...shard, status: { phase: 'Ready', authority } });
     // Before it leads, so that stepping down right afterwards is not overlooked.
     this.#needTerm.delete(uid);
     try {
@@ -215,7 +221,8 @@ export class ShardController {
       this.#appliedVersions.delete(shard.metadata.uid);
       this.#needTerm.delete(shard.metadata.uid);
     }
-    await metadata.collections.delete(collection.metadata.name, collection.metadata.resourceVersion);
+    const finalizers = collection.metadata.finalizers.filter((finalizer) => finalizer !== collectionFinalizer);
+    await metadata.collections.replace({ ...collection, metadata: { ...collection.metadata, finalizers } });
   }
 
   /** Data of shards that no object names are kept, and never adopted: the objects may be what was lost. */
