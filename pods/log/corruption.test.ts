@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { crc32c } from '@node-rs/crc32';
 import { ShoalError } from '../kernel/errors.ts';
-import { encodeSegmentHeader, marker, sectorBytes, segmentName, type RecordContent } from './format.ts';
+import { baseMarker, encodeSegmentHeader, marker, sectorBytes, segmentName, type RecordContent } from './format.ts';
 import { FrameBuilder } from './frame-builder.ts';
 import { contents, diskWith, entriesOf, filesOf, memoryDisk, openLog, type Files } from './log.fixture.ts';
 import { LogState } from './state.ts';
@@ -194,6 +194,7 @@ describe('segments that do not follow each other', () => {
       { base: [], because: /the base names 0 replicas instead of 1/ },
       { base: [marker('base', 2, 1, 1)], because: /the base names replica 2, which no earlier segment has/ },
       { base: [marker('base', 1, 1, 1)], because: /the base has replica 1 at seq 1, term 1; the segments before it end at seq 2, term 1/ },
+      { base: [baseMarker(1, 2, 1, 3)], because: /the base has replica 1 in the adopted term 3; the segments before it end in 1/ },
     ];
     for (const { base, because } of cases) {
       const disk = memoryDisk();

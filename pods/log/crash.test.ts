@@ -22,11 +22,12 @@ interface Shape {
   readonly baseSeq: number;
   readonly baseTerm: number;
   readonly entries: readonly string[];
+  readonly adoptedTerm: number;
 }
 
 /** The shapes a replica may have after a crash, oldest first: what is durable for sure, then what each pending call adds. */
 class ReplicaModel {
-  possible: Shape[] = [{ baseSeq: 0, baseTerm: 0, entries: [] }];
+  possible: Shape[] = [{ baseSeq: 0, baseTerm: 0, entries: [], adoptedTerm: 0 }];
   releasedSeq = 0;
 
   get newest(): Shape {
@@ -87,10 +88,11 @@ class Run {
       const match = model.possible.find((shape) => {
         const trimmed = replica.firstSeq - 1 - shape.baseSeq;
         if (replica.firstSeq > Math.max(model.releasedSeq, shape.baseSeq) + 1) return false;
+        if (shape.adoptedTerm !== replica.adoptedTerm) return false;
         if (trimmed < 0 || replica.lastSeq !== shape.baseSeq + shape.entries.length) return false;
         return shape.entries.slice(trimmed).join('|') === found.join('|');
       });
-      assert.ok(match, `replica ${id} has ${replica.firstSeq}..${replica.lastSeq}, possible are ${describeShapes(model)}`);
+      assert.ok(match, `replica ${id} has ${replica.firstSeq}..${replica.lastSeq}, adopted ${replica.adoptedTerm}, possible are ${describeShapes(model)}`);
       const lastTerm = match.entries.length > 0 ? Number(match.entries.at(-1)!.split(':')[0]) : match.baseTerm;
       assert.equal(replica.lastTerm, lastTerm);
       assert.equal(replica.durableSeq, replica.lastSeq);
@@ -103,27 +105,33 @@ class Run {
     const id = below(this.random, replicaCount);
     const model = this.models[id]!;
     const replica = this.log.replica(id);
-    const { baseSeq, baseTerm, entries } = model.newest;
+    const { baseSeq, baseTerm, entries, adoptedTerm } = model.newest;
     const lastSeq = baseSeq + entries.length;
-    assert.equal(replica.lastSeq, lastSeq);
+    assert.deepEqual([replica.lastSeq, replica.adoptedTerm], [lastSeq, adoptedTerm]);
     const dice = this.random.fraction();
     if (dice < 0.05) this.term++;
-    if (dice < 0.75) {
+    const withTerm = Math.max(adoptedTerm, this.term);
+    if (dice < 0.7) {
       const added = this.newEntries(lastSeq + 1, 1 + below(this.random, 3));
-      this.track(model, { baseSeq, baseTerm, entries: [...entries, ...added.map(asText)] }, replica.append(added));
+      this.track(model, { baseSeq, baseTerm, entries: [...entries, ...added.map(asText)], adoptedTerm: withTerm }, replica.append(added));
+    } else if (dice < 0.75) {
+      // Entries of lower terms follow it: the terms of entries go up more slowly.
+      const term = this.term + below(this.random, 4);
+      this.track(model, { baseSeq, baseTerm, entries, adoptedTerm: Math.max(adoptedTerm, term) }, replica.adoptTerm(term));
     } else if (dice < 0.85) {
       const lowest = Math.max(replica.firstSeq, model.releasedSeq + 1);
       if (lowest > lastSeq) return;
       const fromSeq = lowest + below(this.random, lastSeq - lowest + 1);
       const added = this.newEntries(fromSeq, below(this.random, 3));
       const kept = entries.slice(0, fromSeq - 1 - baseSeq);
-      this.track(model, { baseSeq, baseTerm, entries: [...kept, ...added.map(asText)] }, replica.replaceSuffix(fromSeq, added));
+      const after = { baseSeq, baseTerm, entries: [...kept, ...added.map(asText)], adoptedTerm: added.length > 0 ? withTerm : adoptedTerm };
+      this.track(model, after, replica.replaceSuffix(fromSeq, added));
     } else if (dice < 0.98) {
       model.releasedSeq = Math.max(model.releasedSeq, replica.durableSeq - below(this.random, 3));
       void replica.release(model.releasedSeq);
     } else {
       const seq = lastSeq + below(this.random, 20);
-      this.track(model, { baseSeq: seq, baseTerm: this.term, entries: [] }, replica.reset(seq, this.term));
+      this.track(model, { baseSeq: seq, baseTerm: this.term, entries: [], adoptedTerm: withTerm }, replica.reset(seq, this.term));
     }
   }
 
@@ -182,7 +190,7 @@ class Run {
 const asText = ({ term, payload }: LogEntry): string => `${term}:${Buffer.from(payload).toString('latin1')}`;
 
 function describeShapes(model: ReplicaModel): string {
-  return model.possible.map(({ baseSeq, entries }) => `${baseSeq + 1}..${baseSeq + entries.length}`).join(', ');
+  return model.possible.map(({ baseSeq, entries, adoptedTerm }) => `${baseSeq + 1}..${baseSeq + entries.length} adopted ${adoptedTerm}`).join(', ');
 }
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32c } from '@node-rs/crc32';
 import {
+  adoptedTermOf,
   applyMask,
+  baseMarker,
   decodeFrameHeader,
   decodeRecord,
   decodeSegmentHeader,
@@ -36,6 +38,7 @@ test('a frame is read back, record by record, each naming the one before of its 
       { kind: 'entry', localReplica: 9, term: 2, seq: large, payload },
       marker('truncate', 9, 4, 1),
       marker('reset', 8, 6, 5),
+      marker('adopt', 8, 0, 6),
     ],
     chainCrc: (localReplica) => localReplica * 100,
   });
@@ -43,15 +46,22 @@ test('a frame is read back, record by record, each naming the one before of its 
   assert.ok(header);
   const { kind, frameBytes, recordBytes, frame, segment, recordCount, mask } = header;
   assert.deepEqual({ kind, frameBytes, recordBytes, frame, segment, recordCount, mask }, {
-    kind: 'group', frameBytes: 512, recordBytes: 3 * 36 + 7, frame: large, segment: 3, recordCount: 3, mask: maskOf(large),
+    kind: 'group', frameBytes: 512, recordBytes: 4 * 36 + 7, frame: large, segment: 3, recordCount: 4, mask: maskOf(large),
   });
-  assert.equal(crc32c(bytes), 3939899475, 'the pinned checksum of the whole frame');
+  assert.equal(crc32c(bytes), 2023814779, 'the pinned checksum of the whole frame');
   applyMask(bytes, frameHeaderBytes, bytes.length, mask);
   const end = frameHeaderBytes + recordBytes;
   const decoded = records.map(({ offset }) => decodeRecord(bytes, offset, end));
   assert.deepEqual(decoded, records.map((record) => ({ ...record, payload: Buffer.from(record.payload) })));
-  assert.deepEqual(records.map(({ previousCrc }) => previousCrc), [900, records[0]!.crc, 800]);
+  assert.deepEqual(records.map(({ previousCrc }) => previousCrc), [900, records[0]!.crc, 800, records[2]!.crc]);
   assert.equal(decodeRecord(bytes, end - 10, end), 'a record is cut short');
+});
+
+test('a base record names the adopted term, in its payload only when that is not its own', () => {
+  const payloads = [5, 9, large].map((adoptedTerm) => baseMarker(1, 100, 5, adoptedTerm));
+  assert.deepEqual(payloads.map(({ payload }) => Buffer.from(payload).toString('hex')), ['', '0900000000000000', '0500000000010000']);
+  assert.deepEqual(payloads.map(adoptedTermOf), [5, 9, large]);
+  assert.equal(adoptedTermOf({ ...payloads[0]!, payload: Buffer.alloc(7) }), undefined);
 });
 
 test('a mask has no zero byte and differs from frame to frame', () => {

@@ -24,8 +24,10 @@
  *   truncate  entries from `seq` on are dropped; `term` is that of the entry before
  *   reset     the history is empty and continues after (seq, term)
  *   forget    the replica is gone
+ *   adopt     the replica adopted `term`, without an entry of it; seq is 0
  *   base      only in base frames: where the replica's history stood when the segment began. The crc field is that of
- *             its newest record, so that its chain can be checked although older segments are deleted.
+ *             its newest record, so that its chain can be checked although older segments are deleted. The payload is the
+ *             u64 adopted term, or empty when that is the record's own.
  */
 
 import assert from 'node:assert';
@@ -43,9 +45,9 @@ const frameMagic = 0x4d524653;
 export type FrameKind = 'base' | 'group';
 const frameKindCodes = { base: 1, group: 2 } as const satisfies Record<FrameKind, number>;
 
-export type RecordKind = 'entry' | 'truncate' | 'reset' | 'forget' | 'base';
-const recordKindCodes = { entry: 1, truncate: 2, reset: 3, forget: 4, base: 5 } as const satisfies Record<RecordKind, number>;
-const recordKinds: readonly (RecordKind | undefined)[] = [undefined, 'entry', 'truncate', 'reset', 'forget', 'base'];
+export type RecordKind = 'entry' | 'truncate' | 'reset' | 'forget' | 'base' | 'adopt';
+const recordKindCodes = { entry: 1, truncate: 2, reset: 3, forget: 4, base: 5, adopt: 6 } as const satisfies Record<RecordKind, number>;
+const recordKinds: readonly (RecordKind | undefined)[] = [undefined, 'entry', 'truncate', 'reset', 'forget', 'base', 'adopt'];
 
 export interface SegmentHeader {
   readonly segment: number;
@@ -88,6 +90,22 @@ export const marker = (kind: Exclude<RecordKind, 'entry'>, localReplica: number,
   seq,
   payload: noPayload,
 });
+
+const adoptedTermBytes = 8;
+
+export function baseMarker(localReplica: number, seq: number, term: number, adoptedTerm: number): RecordContent {
+  const base = marker('base', localReplica, seq, term);
+  if (adoptedTerm === term) return base;
+  const payload = Buffer.alloc(adoptedTermBytes);
+  writeUInt64(payload, adoptedTerm, 0);
+  return { ...base, payload };
+}
+
+/** The adopted term that a base record names; undefined when its payload is not one. */
+export function adoptedTermOf({ term, payload }: RecordContent): number | undefined {
+  if (payload.length === 0) return term;
+  return payload.length === adoptedTermBytes ? readUInt64(Buffer.from(payload), 0) : undefined;
+}
 
 export function segmentName(segment: number): string {
   return `${String(segment).padStart(16, '0')}.log`;

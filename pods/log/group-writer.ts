@@ -75,7 +75,10 @@ export class GroupWriter {
     if (isFull) throw new ShoalError('OVERLOADED', 'the queue of the log is full', { details: { queuedBytes: this.queuedBytes } });
   }
 
-  /** Queues `records`, which `admit` let pass, for one frame; resolves when they are durable. */
+  /**
+   * Queues `records`, which `admit` let pass, for one frame; resolves when they, and all that was queued before them, are
+   * durable. Without records it writes nothing of its own, but waits for the same.
+   */
   enqueue(records: readonly RecordContent[]): Promise<void> {
     const bytes = recordBytesOf(records);
     this.queuedBytes += bytes;
@@ -98,7 +101,8 @@ export class GroupWriter {
     while (this.#queue.length > 0) {
       const group = this.#takeGroup();
       try {
-        await this.#write(group.flatMap((request) => request.records));
+        const records = group.flatMap((request) => request.records);
+        if (records.length > 0) await this.#write(records);
         for (const request of group) request.resolve();
       } catch (error) {
         await this.#refuse([...group, ...this.#takeAll()], error);

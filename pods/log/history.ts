@@ -1,6 +1,6 @@
 /**
  * Which terms a replica's seqs were assigned in: a base (the last entry that is not kept any more) and runs of equal
- * terms after it. Pure; the log keeps one for what is durable and one for what is queued as well.
+ * terms after it; and the highest term that it has adopted, which no truncation takes back. Pure; the log keeps one for what is durable and one for what is queued as well.
  */
 
 import assert from 'node:assert';
@@ -9,12 +9,14 @@ import type { TermRun } from './log.ts';
 export class TermHistory {
   #baseSeq = 0;
   #baseTerm = 0;
+  #adoptedTerm = 0;
   #runs: TermRun[] = [];
 
   clone(): TermHistory {
     const copy = new TermHistory();
     copy.#baseSeq = this.#baseSeq;
     copy.#baseTerm = this.#baseTerm;
+    copy.#adoptedTerm = this.#adoptedTerm;
     copy.#runs = [...this.#runs];
     return copy;
   }
@@ -35,6 +37,11 @@ export class TermHistory {
     return this.#runs.at(-1)?.term ?? this.#baseTerm;
   }
 
+  /** At least the term of every entry there ever was. */
+  get adoptedTerm(): number {
+    return this.#adoptedTerm;
+  }
+
   /** Also answers for the entry just before `firstSeq`, whose term outlives it. */
   termAt(seq: number): number | undefined {
     if (seq === this.#baseSeq) return this.#baseTerm;
@@ -47,6 +54,12 @@ export class TermHistory {
     const last = this.#runs.at(-1);
     if (last?.term === term) this.#runs[this.#runs.length - 1] = { term, firstSeq: last.firstSeq, lastSeq: seq };
     else this.#runs.push({ term, firstSeq: seq, lastSeq: seq });
+    this.adopt(term);
+  }
+
+  /** A term that is not above the adopted one changes nothing. */
+  adopt(term: number): void {
+    this.#adoptedTerm = Math.max(this.#adoptedTerm, term);
   }
 
   /** Drops entries from `fromSeq` on; `termBefore` is the term of the one before, which may lie below the base. */
@@ -61,6 +74,7 @@ export class TermHistory {
     this.#baseSeq = seq;
     this.#baseTerm = term;
     this.#runs = [];
+    this.adopt(term);
   }
 
   /** Moves the base up to `seq`: those entries are not kept any more. */

@@ -30,6 +30,8 @@ export interface ReplicaLog {
   /** The newest seq appended (perhaps not yet durable); 0 when there was never one. */
   readonly lastSeq: number;
   readonly lastTerm: number;
+  /** The highest term ever adopted, or of any entry there ever was (perhaps not yet durable); 0 when there was none. */
+  readonly adoptedTerm: number;
   /** The newest seq that is durable. */
   readonly durableSeq: number;
   /**
@@ -49,6 +51,12 @@ export interface ReplicaLog {
    *    (rule F1). Calls after that reject with UNAVAILABLE.
    */
   append(entries: readonly LogEntry[]): Promise<void>;
+  /**
+   * Makes `term` the adopted one; resolves when it, or a higher one, is durable (rules W2 and P2), and never goes back: not
+   * by `replaceSuffix`, not by `reset`. Entries of a lower term may still be appended: a new primary re-sends them with
+   * the term in which they were assigned. What is appended afterwards is ordered after it. Rejects as `append` does.
+   */
+  adoptTerm(term: number): Promise<void>;
   /**
    * Drops every entry from `fromSeq` on and appends `replacement` in the same synced write (rule P3).
    */
@@ -89,7 +97,7 @@ export interface OldestNeeded {
 }
 
 export interface PodLog {
-  /** Replicas that the log holds entries (or a reset) of. */
+  /** Replicas that the log holds anything of: entries, a reset or an adopted term. */
   replicas(): readonly LocalReplica[];
   /** The log of one replica; made empty (durably with its first append) when the number is new. */
   replica(localReplica: LocalReplica): ReplicaLog;

@@ -165,6 +165,10 @@ class OpenReplicaLog implements ReplicaLog {
     return this.#queued.lastTerm;
   }
 
+  get adoptedTerm(): number {
+    return this.#queued.adoptedTerm;
+  }
+
   get durableSeq(): number {
     return Math.min(this.#durable()?.lastSeq ?? 0, this.#durableBelow - 1);
   }
@@ -185,6 +189,15 @@ class OpenReplicaLog implements ReplicaLog {
     mustFollow(entries, this.lastSeq, this.lastTerm);
     const records = this.#admitted([], entries);
     for (const { seq, term } of entries) this.#queued.append(seq, term);
+    await this.#pod.writer.enqueue(records);
+  }
+
+  async adoptTerm(term: number): Promise<void> {
+    assert(Number.isSafeInteger(term) && term >= 0, `${term} is no term`);
+    if (term <= (this.#durable()?.adoptedTerm ?? 0)) return;
+    const isNew = term > this.adoptedTerm;
+    const records = this.#admitted(isNew ? [marker('adopt', this.localReplica, 0, term)] : [], []);
+    this.#queued.adopt(term);
     await this.#pod.writer.enqueue(records);
   }
 

@@ -68,8 +68,7 @@ function takeBase({ header, records }: Frame, state: LogState, isOldest: boolean
   if (header.frame !== state.nextFrame) return `frame ${header.frame} is where frame ${state.nextFrame} belongs`;
   if (header.kind !== 'base' || records.some((record) => record.kind !== 'base')) return 'the segment does not begin with a base frame';
   if (!isOldest) return state.disagreement(records);
-  state.startFrom(records);
-  return undefined;
+  return state.startFrom(records);
 }
 
 function takeGroup({ header, records, offset }: Frame, state: LogState, segment: number): string | undefined {

@@ -4,7 +4,7 @@
  * open, or is checked by `verify`; a record that does not continue what came before is refused with a sentence.
  */
 
-import { marker, type LogRecord, type RecordContent } from './format.ts';
+import { adoptedTermOf, baseMarker, type LogRecord, type RecordContent } from './format.ts';
 import { TermHistory } from './history.ts';
 import type { LocalReplica } from './log.ts';
 
@@ -65,28 +65,37 @@ export class LogState {
   /** The records of a base frame that a segment beginning now would have. */
   baseRecords(): { record: RecordContent; chainCrc: number }[] {
     return [...this.replicas].map(([id, { history, chainCrc }]) => ({
-      record: marker('base', id, history.lastSeq, history.lastTerm),
+      record: baseMarker(id, history.lastSeq, history.lastTerm, history.adoptedTerm),
       chainCrc,
     }));
   }
 
-  /** Takes over the base frame of the oldest segment there is. */
-  startFrom(records: readonly LogRecord[]): void {
+  /** Takes over the base frame of the oldest segment there is; returns a sentence when it cannot be one. */
+  startFrom(records: readonly LogRecord[]): string | undefined {
     for (const record of records) {
+      const adoptedTerm = adoptedTermOf(record);
+      if (adoptedTerm === undefined) return `the base of replica ${record.localReplica} has a payload that is no term`;
       const replica = newReplica();
       replica.history.reset(record.seq, record.term);
+      replica.history.adopt(adoptedTerm);
       replica.chainCrc = record.previousCrc;
       this.replicas.set(record.localReplica, replica);
     }
+    return undefined;
   }
 
   /** Compares a later segment's base frame with what the segments before it said. */
   disagreement(records: readonly LogRecord[]): string | undefined {
     if (records.length !== this.replicas.size) return `the base names ${records.length} replicas instead of ${this.replicas.size}`;
-    for (const { localReplica, seq, term, previousCrc } of records) {
+    for (const record of records) {
+      const { localReplica, seq, term, previousCrc } = record;
       const replica = this.replicas.get(localReplica);
       if (replica === undefined) return `the base names replica ${localReplica}, which no earlier segment has`;
       const { history, chainCrc } = replica;
+      const adoptedTerm = adoptedTermOf(record);
+      if (adoptedTerm !== history.adoptedTerm) {
+        return `the base has replica ${localReplica} in the adopted term ${adoptedTerm}; the segments before it end in ${history.adoptedTerm}`;
+      }
       if (seq !== history.lastSeq || term !== history.lastTerm || previousCrc !== chainCrc) {
         return `the base has replica ${localReplica} at seq ${seq}, term ${term}; the segments before it end at seq ${history.lastSeq}, term ${history.lastTerm}`;
       }
@@ -140,6 +149,9 @@ function applyTo(replica: ReplicaState, record: LogRecord, position: Position): 
     case 'reset':
       history.reset(seq, term);
       landmarks.length = 0;
+      return undefined;
+    case 'adopt':
+      history.adopt(term);
       return undefined;
     case 'forget':
       return undefined;
