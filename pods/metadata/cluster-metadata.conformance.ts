@@ -170,7 +170,7 @@ const conditions = [
 
 const fullSpecs = {
   pools: { ...poolSpec, storage: { size: '10Gi', storageClassName: 'fast' }, resources: { requests: { cpu: '500m', memory: '2Gi' }, limits: { memory: '4Gi' } } },
-  shards: { ...shardSpec, acceptDataLoss: { incarnation: 'i-7', term: 8 } },
+  shards: { ...shardSpec, leaving: ['p-1'], acceptDataLoss: { incarnation: 'i-7', term: 8 } },
 } as const satisfies Record<string, unknown>;
 
 const fullStatus = {
@@ -189,6 +189,7 @@ const fullStatus = {
     },
     nonce: 'n-1',
     handover: { id: 'h-1', term: 1, to: { pod: 'p-1', incarnation: 'i-1' } },
+    conditions,
   },
 } as const satisfies { collections: VectorCollection['status']; pools: VectorPool['status']; shards: VectorShard['status'] };
 

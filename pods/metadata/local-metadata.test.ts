@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
 import { collectionSpec } from '../domain/collection.ts';
 import { hasCode, type ErrorCode } from '../kernel/errors.ts';
 import { faultyFileSystem, type FaultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { below, seededRandom } from '../kernel/random.ts';
 import { sealJson } from '../kernel/sealed-json.ts';
+import { cases } from './authority-rules.cases.ts';
 import { clusterMetadataConformance } from './cluster-metadata.conformance.ts';
 import type { ClusterMetadata, NewObject } from './cluster-metadata.ts';
 import { openLocalMetadata } from './local-metadata.ts';
@@ -130,4 +132,20 @@ describe('crashes', () => {
       }
     }
   });
+});
+
+test('rule G1 guards the objects of shards, whichever part is written', async () => {
+  for (const { name, old, new: next, allowed } of cases) {
+    const disk = newDisk();
+    await open(disk);
+    const file = await disk.mount().open(`${directory}/shards/${old.metadata.name}.json`, 'create');
+    await file.write([sealJson(old)], 0);
+    await file.sync();
+    const { shards } = await open(disk);
+    const write = isDeepStrictEqual(old.spec, next.spec) ? shards.replaceStatus(next) : shards.replace(next);
+    if (allowed) assert.deepEqual({ ...(await write), metadata: old.metadata }, next, name);
+    else await assert.rejects(write, withCode('INVALID_ARGUMENT'), name);
+    const expected = allowed ? next : old;
+    assert.deepEqual({ ...(await shards.get(old.metadata.name)), metadata: old.metadata }, expected, name);
+  }
 });

@@ -12,6 +12,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { systemErrorCode, type FileSystem } from '../kernel/file-system.ts';
 import type { Random } from '../kernel/random.ts';
 import { openSealedJson, sealJson } from '../kernel/sealed-json.ts';
+import { checkAuthorityChange } from './authority-rules.ts';
 import type { ClusterMetadata, NewObject, ObjectStore, StoredObject } from './cluster-metadata.ts';
 import { collectionFinalizer, initialStatus, isDeleting, type ObjectMetadata, type VectorCollection, type VectorPool, type VectorShard } from './objects.ts';
 
@@ -26,7 +27,7 @@ export async function openLocalMetadata(options: LocalMetadataOptions): Promise<
   return {
     collections: await LocalObjectStore.open<VectorCollection>(options, 'collections'),
     pools: await LocalObjectStore.open<VectorPool>(options, 'pools'),
-    shards: await LocalObjectStore.open<VectorShard>(options, 'shards'),
+    shards: await LocalObjectStore.open<VectorShard>(options, 'shards', checkAuthorityChange),
   };
 }
 
@@ -42,6 +43,8 @@ export async function copyObjects(source: ClusterMetadata, target: ClusterMetada
 }
 
 type Kind = keyof ClusterMetadata;
+/** Why a stored object must not be followed by this one: what the CRD's rules say on Kubernetes. */
+type Refusal<T> = (stored: T, next: T) => string | undefined;
 
 class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
   readonly #options: LocalMetadataOptions;
@@ -49,11 +52,12 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
   readonly #directory: string;
   readonly #objects = new Map<string, T>();
   readonly #watchers = new Set<(name: string) => void>();
+  readonly #refusal: Refusal<T>;
   /** Writes run one after another, so that a compare and its swap are one step. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
-  static async open<T extends StoredObject>(options: LocalMetadataOptions, kind: Kind): Promise<ObjectStore<T>> {
-    const store = new LocalObjectStore<T>(options, kind);
+  static async open<T extends StoredObject>(options: LocalMetadataOptions, kind: Kind, refusal: Refusal<T> = () => undefined): Promise<ObjectStore<T>> {
+    const store = new LocalObjectStore<T>(options, kind, refusal);
     await options.fileSystem.makeDirectory(store.#directory);
     await options.fileSystem.syncDirectory(options.directory);
     // A name may be in the page cache alone after a kill; what is acted upon must not be taken back by a power loss.
@@ -64,8 +68,9 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
     return store;
   }
 
-  private constructor(options: LocalMetadataOptions, kind: Kind) {
+  private constructor(options: LocalMetadataOptions, kind: Kind, refusal: Refusal<T>) {
     this.#options = options;
+    this.#refusal = refusal;
     this.#kind = kind;
     this.#directory = join(options.directory, kind);
   }
@@ -109,6 +114,7 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
       const { labels, finalizers } = object.metadata;
       const generation = stored.metadata.generation + (isDeepStrictEqual(object.spec, stored.spec) ? 0 : 1);
       const next = { ...stored, spec: object.spec, metadata: { ...nextVersion(stored.metadata), labels, finalizers, generation } };
+      this.#checkChange(stored, next);
       if (!isDeleting(stored) || finalizers.length > 0) return this.#store(next);
       await this.#remove(next.metadata.name);
       return next;
@@ -118,7 +124,9 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
   replaceStatus(object: T): Promise<T> {
     return this.#inOrder(() => {
       const stored = this.#current(object.metadata.name, object.metadata.resourceVersion, object.metadata.uid);
-      return this.#store({ ...stored, status: object.status, metadata: nextVersion(stored.metadata) });
+      const next = { ...stored, status: object.status, metadata: nextVersion(stored.metadata) };
+      this.#checkChange(stored, next);
+      return this.#store(next);
     });
   }
 
@@ -149,6 +157,11 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
       throw new ShoalError('CONFLICT', `"${name}" has resourceVersion ${stored?.metadata.resourceVersion ?? 'none'}, not ${resourceVersion}`);
     }
     return stored;
+  }
+
+  #checkChange(stored: T, next: T): void {
+    const refusal = this.#refusal(stored, next);
+    if (refusal !== undefined) throw new ShoalError('INVALID_ARGUMENT', `"${next.metadata.name}": ${refusal}`);
   }
 
   async #store(object: T): Promise<T> {

@@ -101,6 +101,11 @@ export interface VectorShard {
     readonly hashRange: HashRange;
     /** Pods that shall hold a replica. */
     readonly replicas: readonly string[];
+    /**
+     * Those of `replicas` that shall go (rule A2): the primary takes them out of inSync and adds none of them, then they
+     * are taken from `replicas`.
+     */
+    readonly leaving?: readonly string[];
     readonly minInSync: number;
     /** A human's word (rule P1): this incarnation alone may lead in this term, and what only others have is lost. */
     readonly acceptDataLoss?: { readonly incarnation: string; readonly term: number };
@@ -111,6 +116,7 @@ export interface VectorShard {
     /** Written to move the object's version and for nothing else (rule A1). */
     readonly nonce?: string;
     readonly handover?: ShardHandover;
+    readonly conditions?: readonly Condition[];
   };
 }
 
