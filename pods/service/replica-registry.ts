@@ -37,6 +37,8 @@ export class ReplicaRegistry {
         else if (name.startsWith(entryPrefix)) registry.#entries.set(name.slice(entryPrefix.length), stored as RegisteredReplica);
       }
     }
+    // After a kill an entry may have been read that no flush has made durable yet; a term must not be granted to it before.
+    await store.flush();
     return registry;
   }
 
