@@ -1,0 +1,7 @@
+/** What the judges find: the promise that was broken, and where. */
+
+export interface Violation {
+  readonly promise: 'linearizable' | 'versions' | 'answered once' | 'searches' | 'session reads' | 'durable' | 'replicas equal';
+  /** Begins with the id. */
+  readonly what: string;
+}
