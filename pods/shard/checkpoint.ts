@@ -4,12 +4,14 @@
  *
  *     <directory>/0000000012/
  *         labels.bin        f64 version per label, then f64 vector version per label, as they were when it began
+ *         ids.bin           id per label, a little newer perhaps; see label-recovery.ts
  *         payload.bin       the payload indexes (when there are any)
  *         graph/…           the parts of the graph (when there is one)
  *         manifest.json     {seq, parts with sizes and CRC-32C} and a line with its own checksum
  *
  * A checkpoint may be older than the store, and its parts may be a little newer than `labels.bin`. That is harmless: a
- * label whose version differs from the store's is taken out and read again from the points, so recovery needs no log.
+ * label whose version differs from the store's is taken out and read again from the points, so recovery needs no log. With
+ * the log it is faster: see label-recovery.ts.
  *
  * It must never be newer than the store: what the log replays gets labels anew, in another order, under the versions it
  * had before, so that a label and a version of such a checkpoint would name another vector. So the store is flushed past
@@ -28,6 +30,8 @@ export interface CheckpointManifest {
   readonly format: 1;
   readonly seq: number;
   readonly labels: CheckpointPart;
+  /** Missing in the checkpoints of 0.1 before its release. */
+  readonly ids?: CheckpointPart;
   /** The payload indexes; null when there were none. */
   readonly payload: CheckpointPart | null;
   readonly graph: { readonly parameters: IndexParameters; readonly parts: readonly CheckpointPart[] } | null;
@@ -36,6 +40,8 @@ export interface CheckpointManifest {
 export interface CheckpointContent {
   readonly seq: number;
   readonly versions: LabelVersions;
+  /** Writes the ids of the labels that `versions` speaks of. */
+  readonly writeIds: WriteChunks;
   /** Writes the payload indexes chunk by chunk; undefined when there are none. */
   readonly writePayload: WriteChunks | undefined;
   /** Writes the parts of the graph into the directory, or resolves to undefined when there is no graph. */
@@ -104,9 +110,10 @@ export class CheckpointDirectory {
       const payloadWritten = content.writePayload === undefined ? undefined : await this.#writePart(directory, 'payload.bin', content.writePayload);
       const graphParts = await content.writeGraph(join(directory, 'graph'));
       const labels = await this.#writePart(directory, 'labels.bin', chunks(asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)));
+      const ids = await this.#writePart(directory, 'ids.bin', content.writeIds);
       const payload = payloadWritten ?? null;
       const graph = graphParts === undefined ? null : { parameters: content.parameters, parts: graphParts };
-      const manifest: CheckpointManifest = { format: 1, seq: content.seq, labels, payload, graph };
+      const manifest: CheckpointManifest = { format: 1, seq: content.seq, labels, ids, payload, graph };
       await this.#writeManifest(directory, manifest);
       await this.#removeOlderThan(name);
       return { directory, manifest };

@@ -107,6 +107,9 @@ export class Checkpointer {
     const checkpoint = await checkpoints.write({
       seq,
       versions,
+      writeIds: async (write) => {
+        for (const chunk of labels.idChunks(versions.versions.length)) await write(chunk);
+      },
       writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
       writeGraph: (directory) => index.checkpoint(directory),
       parameters,

@@ -12,6 +12,8 @@ import { LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
 const chunkBytes = 1 << 20;
 const unitBytes = 8;
 const unitsPerChunk = chunkBytes / unitBytes;
+/** Above the longest id with its length; a few thousand ids, so that writing them takes no long turns. */
+const idChunkBytes = 1 << 17;
 
 export interface LabelVersions {
   /** Per label: version of the point; 0 where the label is not live. */
@@ -67,8 +69,8 @@ export class LabelTable {
     return label;
   }
 
-  /** Makes a label live, as read from the store or as just allocated. */
-  set(label: number, id: string, version: number, vectorVersion: number): void {
+  /** Makes a label live, as read from the store or as just allocated. The id may be given in UTF-8. */
+  set(label: number, id: string | Uint8Array, version: number, vectorVersion: number): void {
     assert(!this.#live.has(label), `label ${label} is live already`);
     this.#grow(label + 1);
     this.#live.add(label);
@@ -103,9 +105,9 @@ export class LabelTable {
     for (let label = this.#nextLabel - 1; label >= 0; label--) if (!this.#live.has(label)) this.#freeLabels.push(label);
   }
 
-  /** Raises the first label that was never handed out. */
+  /** Raises the first label that was never handed out, and makes room for those below it. */
   reserve(nextLabel: number): void {
-    this.#nextLabel = Math.max(this.#nextLabel, nextLabel);
+    this.#grow(nextLabel);
   }
 
   /** A copy of the versions as they are now. */
@@ -113,18 +115,41 @@ export class LabelTable {
     return { versions: this.#versions.slice(0, this.#nextLabel), vectorVersions: this.#vectorVersions.slice(0, this.#nextLabel) };
   }
 
+  /**
+   * Ids of the labels below `labelCount` for a checkpoint: u16 length, UTF-8; the length is 0 where the label is not live.
+   * Each chunk is of the moment in which it is taken.
+   */
+  *idChunks(labelCount: number): Generator<Uint8Array> {
+    for (let label = 0; label < labelCount; ) {
+      const chunk = Buffer.allocUnsafe(idChunkBytes);
+      let filled = 0;
+      for (; label < labelCount; label++) {
+        const position = this.#live.has(label) ? this.#positions[label]! : undefined;
+        const source = position === undefined ? undefined : this.#chunks[Math.floor(position / unitsPerChunk)]!;
+        const start = position === undefined ? 0 : (position % unitsPerChunk) * unitBytes;
+        const sizeBytes = 2 + (source?.readUInt16LE(start) ?? 0);
+        if (filled + sizeBytes > chunk.length) break;
+        if (source === undefined) chunk.writeUInt16LE(0, filled);
+        else source.copy(chunk, filled, start, start + sizeBytes);
+        filled += sizeBytes;
+      }
+      yield chunk.subarray(0, filled);
+    }
+  }
+
   memoryBytes(): number {
     return this.#chunks.length * chunkBytes + this.#versions.length * 20 + this.#live.words.byteLength + this.#freeLabels.length * 8;
   }
 
-  #store(id: string): number {
-    const length = Buffer.byteLength(id);
+  #store(id: string | Uint8Array): number {
+    const length = typeof id === 'string' ? Buffer.byteLength(id) : id.length;
     const units = sizeUnits(length);
     const position = this.#freeSlots[units]?.pop() ?? this.#bump(units);
     const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
     const start = (position % unitsPerChunk) * unitBytes;
     chunk.writeUInt16LE(length, start);
-    chunk.write(id, start + 2);
+    if (typeof id === 'string') chunk.write(id, start + 2);
+    else chunk.set(id, start + 2);
     return position;
   }
 

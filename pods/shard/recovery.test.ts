@@ -80,7 +80,7 @@ describe('each file of a checkpoint, damaged in each way, is rebuilt', () => {
     test(name, async () => {
       const { disk: sample } = await usedDisk();
       const names = await filesOf(sample);
-      assert.deepEqual(names.map((path) => path.split('/').at(-1)), ['labels.bin', 'manifest.json', 'payload.bin', 'graph.bin']);
+      assert.deepEqual(names.map((path) => path.split('/').at(-1)), ['ids.bin', 'labels.bin', 'manifest.json', 'payload.bin', 'graph.bin']);
       for (const path of names) {
         const { disk, contents } = await usedDisk();
         await damage(disk, path);

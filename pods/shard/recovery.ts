@@ -2,7 +2,7 @@
  * Opens a replica from its store and its newest checkpoint, before the log is replayed.
  *
  *     1  read how far the store has applied
- *     2  read every id and state: the label table        (beside it, load the graph)
+ *     2  read the label table: see label-recovery.ts      (beside it, load the graph)
  *     3  take out of the graph what the store has changed since; the rest of the points enters the tail
  *     4  likewise for the payload indexes
  *
@@ -19,10 +19,12 @@ import { LabelBits } from '../domain/label-set.ts';
 import { PayloadIndexes } from '../payload/payload-indexes.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
+import type { ReplicaLog } from '../log/log.ts';
 import type { AppliedState } from './applier.ts';
 import { CheckpointDirectory, type StoredCheckpoint } from './checkpoint.ts';
 import { IdempotencyTable } from './idempotency.ts';
-import { LabelTable, type LabelVersions } from './label-table.ts';
+import { recoverLabels } from './label-recovery.ts';
+import type { LabelTable, LabelVersions } from './label-table.ts';
 import { PayloadIndexing } from './payload-indexing.ts';
 import { PointIndex } from './point-index.ts';
 import { ReaderEpochs } from './reader-epochs.ts';
@@ -39,6 +41,8 @@ export interface RecoveryOptions {
   /** Undefined: no graph whatever the size (`index.type: flat`). */
   readonly graphFactory: VectorIndexFactory | undefined;
   readonly logger: Logger;
+  /** Tells what has changed since the checkpoint; without it every id is read from the store. */
+  readonly log?: ReplicaLog;
   readonly flatFloatsMax?: number;
   readonly tailFloatsMax?: number;
 }
@@ -57,7 +61,6 @@ const sliceCount = 1_000;
 export async function recoverReplica(options: RecoveryOptions): Promise<RecoveredReplica> {
   const { store, localReplica, spec, logger } = options;
   const points = new StoredPoints(store, localReplica);
-  const labels = new LabelTable();
   const epochs = new ReaderEpochs();
   const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
   const replicaState = await readReplicaState(store, localReplica);
@@ -68,11 +71,13 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
     m: spec.index.m,
     efConstruction: spec.index.efConstruction,
   };
-  const [versions, graph] = await Promise.all([
-    checkpoint === undefined ? undefined : orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint)),
-    checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters),
-    readLabels(points, labels),
-  ]);
+  // Begun first: it has a thread of its own.
+  const loading = checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters);
+  loading?.catch(() => undefined);
+  const versions = checkpoint === undefined ? undefined : await orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint));
+  const source = checkpoint === undefined || versions === undefined ? undefined : { checkpoints, checkpoint, versions };
+  const labels = await recoverLabels({ points, log: options.log, orRebuild: (load) => orRebuild(logger, 'ids', load) }, source);
+  const graph = await loading;
   labels.reserve(versions?.versions.length ?? 0);
   const trustedGraph = await reconcileGraph(graph, versions, labels);
   const index = new PointIndex({ ...options, parameters, labels, epochs, waitsToMove: true }, trustedGraph);
@@ -93,12 +98,6 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
 async function readReplicaState(store: KeyValueStore, localReplica: number): Promise<ReplicaState> {
   const value = await store.get(keyWithBytes(localReplica, 'meta', new TextEncoder().encode('state')));
   return value === undefined ? newReplicaState : decodeReplicaState(value);
-}
-
-async function readLabels(points: StoredPoints, labels: LabelTable): Promise<void> {
-  for await (const slice of points.scanStates(undefined)) {
-    for (const { id, state } of slice) labels.set(state.label, id, state.version, state.vectorVersion);
-  }
 }
 
 async function readSessions(store: KeyValueStore, localReplica: number): Promise<{ suffix: Uint8Array; value: Uint8Array }[]> {
