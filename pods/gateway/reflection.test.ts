@@ -80,3 +80,11 @@ test("health's statuses are a map, whose key and value have names of their own",
   const entry = statuses.parent.proto.nestedType[0]!;
   assert.deepEqual([entry.name, entry.field.map(({ name }) => name)], ['StatusesEntry', ['key', 'value']]);
 });
+
+test('a message that cannot be decoded ends its call, and nothing else', async () => {
+  const call = small.client.makeBidiStreamRequest(info.path, (bytes: Buffer) => bytes, info.responseDeserialize);
+  call.write(Buffer.from([0xff, 0xff, 0xff]));
+  const error = await new Promise<Error>((resolve) => call.on('error', resolve).on('data', () => undefined));
+  assert.equal((error as Error & { code?: number }).code, 3);
+  assert.ok((await servicesOf(small)).length > 0);
+});
