@@ -26,11 +26,11 @@ import { DataPod } from '../service/data-pod.ts';
 import { inProcessShardClient } from '../service/in-process-shard-client.ts';
 import { observePod } from '../service/pod-metrics.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
-import { createOtlpTracer } from '../telemetry/otlp-tracer.ts';
 import { noMetrics } from '../telemetry/metrics.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { noTracer } from '../telemetry/tracer.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
 import { createClusterApi } from './cluster-api.ts';
 import { ShardController } from './shard-controller.ts';
 
@@ -62,7 +62,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const random = systemRandom;
   const fileSystem = nodeFileSystem;
   const metrics = config.metrics ? createPrometheusMetrics(logger) : { ...noMetrics, contentType: 'text/plain', scrape: () => '' };
-  const tracer = config.otlpEndpoint === undefined ? noTracer : createOtlpTracer({ endpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio, version });
+  const tracer = config.otlpEndpoint === undefined ? noTracer : await otlpTracer(config.otlpEndpoint, options);
   const startedAtMs = clock.nowMs();
 
   const directory = await openDataDirectory(fileSystem, config.dataDirectory, version);
@@ -129,6 +129,12 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     },
   });
   return { gateway, dataDirectory: config.dataDirectory, firstKey };
+}
+
+/** Its packages take a good part of a start to load: only who asks for traces waits for them. */
+async function otlpTracer(endpoint: string, { config, version }: StandaloneOptions): Promise<Tracer> {
+  const { createOtlpTracer } = await import('../telemetry/otlp-tracer.ts');
+  return createOtlpTracer({ endpoint, sampleRatio: config.traceSampleRatio, version });
 }
 
 /** On loopback the first start makes a key; where others can reach the port, somebody must have chosen one. */
