@@ -49,6 +49,34 @@ export const limits = {
   shardPendingWriteCountMax: 16_384,
   shardSearchQueueMax: 1_024,
 
+  // Replication
+  /** A joiner that lacks no more entries than these enters maximalInSync (rule A1). */
+  joinLagEntryCountMax: 256,
+  /** Sent to one replica and not answered yet; what lies above waits in the log. */
+  replicationWindowBytes: 8 * mebibytes,
+  replicationBatchBytesMax: 768 * kibibytes,
+  replicationBatchEntryCountMax: 1_024,
+  /** Newest entries of a replica kept in memory, beside those on their way to the disk. */
+  replicationBufferBytesMax: 8 * mebibytes,
+  /** Without an answer for so long, entries are sent again. */
+  replicationResendMs: 1_000,
+  /** An idle primary says what is committed within this time. */
+  commitAnnounceMs: 20,
+  heartbeatMs: 500,
+  /** Rule W4: a member that was silent for so long is taken out of inSync. */
+  memberSuspectMs: 1_500,
+  /** Rule W4: likewise one that answers, but not for what it was sent. */
+  memberSlowMs: 10_000,
+  metadataTimeoutMs: 2_000,
+  /** Rule S1: a primary that stopped its writes takes them up again after this time. */
+  handoverMsMax: 2_000,
+
+  // Controller of shards (rule P1)
+  probeIntervalMs: 500,
+  suspectAfterMs: 2_000,
+  /** Shards that are acted upon at a time; promotions go first. */
+  shardStepsInFlightMax: 32,
+
   // Log
   logSegmentBytes: 64 * mebibytes,
   logRecordBytesMax: 16 * mebibytes,
@@ -57,6 +85,26 @@ export const limits = {
   /** What waits for the next group of the log, over all replicas of the pod (OVERLOADED). */
   logQueueBytesMax: 128 * mebibytes,
   logQueueRecordCountMax: 65_536,
+
+  // Transfer of a replica's state to another pod (rules A1, T1)
+  /** One answer of a transfer: less than a frame between pods, with room for what encoding adds. */
+  transferAnswerBytesMax: 960 * kibibytes,
+  transferPartBytesMax: 256 * kibibytes,
+  /** Transfers that one pod sends at a time (OVERLOADED). */
+  transferCountMax: 2,
+  /** All transfers of the pod together. */
+  transferBytesPerSecondMax: 64 * mebibytes,
+  /** A transfer nobody asked about for so long is dropped, and so is what it holds back of the log. */
+  transferIdleMsMax: 60_000,
+  /** The same once all is sent: for so long the receiver may open what it got and catch up. */
+  transferCatchUpMsMax: 600_000,
+  /** What the pod's log grows by while a transfer holds it back; then the transfer is given up. */
+  transferPinnedLogBytesMax: 2_048 * mebibytes,
+  /** The receiver asks again so often in a row, with waits that grow by the first. */
+  transferRetryCountMax: 8,
+  transferRetryMs: 250,
+  /** How often the receiver starts over when the sender has forgotten the transfer. */
+  transferRestartCountMax: 4,
 
   // Index and shard
   /** Component count of the tail: above it writers feel back-pressure. Every search scans it: half a millisecond of the loop. */
@@ -100,6 +148,23 @@ export const limits = {
   /** What a written byte may take of the disk before the next look: in the log, in the store's own log, in its files, in a compaction. */
   diskWriteAmplification: 8,
 
+  // Kubernetes API (UNAVAILABLE for reads, OUTCOME_UNKNOWN for writes)
+  /** One attempt; a read is tried again, a write never is (rule W4). */
+  kubeRequestTimeoutMs: 5_000,
+  kubeReadTriesMax: 3,
+  kubeFirstBackoffMs: 100,
+  kubeBackoffMsMax: 5_000,
+  kubeConnectionsMax: 32,
+  kubeAnswerBytesMax: 64 * mebibytes,
+  kubeListPageCount: 500,
+  /** The server ends a watch after this time at the latest; it is begun again where it was. */
+  kubeWatchMsMax: 60_000,
+  kubeWatchLineLengthMax: 4 * mebibytes,
+  /** What a watch has given is fresh for so long after it was last heard of. */
+  kubeWatchSilenceMsMax: 70_000,
+  /** A connection that is silent for so long is probed by the kernel. */
+  kubeKeepAliveProbeMs: 10_000,
+
   // Keys, feedback
   apiKeyCountMax: 10_000,
   apiKeyNameBytesMax: 255,
@@ -132,6 +197,30 @@ export const limits = {
   unwantedBodyBytesMax: 64 * mebibytes,
   unwantedBodyMsMax: 5_000,
   keepAliveTimeoutMs: 75_000,
+
+  // Between pods and gateways (shoal.shard.v1)
+  wireFrameBytesMax: 1 * mebibytes,
+  wireFrameItemCountMax: 1_024,
+  /** One message, request or answer: a log entry with what stands around it, and some room (BODY_TOO_LARGE, RESPONSE_TOO_LARGE). */
+  wireItemBytesMax: 20 * mebibytes,
+  /** A larger item goes in pieces of this size, so that others get in between. */
+  wirePieceBytesMax: 64 * kibibytes,
+  /** What one side may have sent and the other not yet taken in, for each of messages, requests and answers. */
+  wireWindowBytes: 32 * mebibytes,
+  /** What waits for the window: requests fail with OVERLOADED, messages are dropped, and beyond it in answers no new request is taken. */
+  wireQueueBytesMax: 32 * mebibytes,
+  /** Requests under way on one connection, in each direction (OVERLOADED). */
+  wireRequestsInFlightMax: 4_096,
+  /** Frames handed to the connection and not yet gone: more would only delay what becomes urgent. */
+  wireUnflushedBytesMax: 512 * kibibytes,
+  wireCreditDelayMs: 5,
+  /** A peer that is silent this long is asked for a sign of life, which must come within the next. */
+  wireKeepAliveIntervalMs: 1_500,
+  wireKeepAliveTimeoutMs: 2_500,
+  /** From the first byte to the other side's name (UNAVAILABLE). */
+  wireConnectTimeoutMs: 5_000,
+  wireReconnectMsMin: 50,
+  wireReconnectMsMax: 2_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,

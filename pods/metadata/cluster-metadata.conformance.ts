@@ -41,7 +41,7 @@ export function clusterMetadataConformance(name: string, open: (t: TestContext) 
       const { here, there } = await open(t);
       const first = await here.shards.create(newShard('a'));
       const spec = { ...first.spec, replicas: ['p-0', 'p-1', 'p-2'] };
-      const metadata = { ...first.metadata, labels: { seen: 'yes' }, finalizers: ['shoal.dev/test'] };
+      const metadata = { ...first.metadata, labels: { seen: 'yes' }, annotations: { note: 'it' }, finalizers: ['shoal.dev/test'] };
       const second = await there.shards.replace({ metadata, spec, status: { phase: 'Lost' } });
       assert.deepEqual(second, { metadata: { ...metadata, generation: 2, resourceVersion: second.metadata.resourceVersion }, spec, status: { phase: 'Pending' } });
       assert.notEqual(second.metadata.resourceVersion, first.metadata.resourceVersion);
@@ -195,9 +195,11 @@ const fullStatus = {
 
 /** Made with labels, finalizers and this spec, then given this status; compared with what was asked for. */
 async function filled<T extends StoredObject>(store: ObjectStore<T>, name: string, spec: T['spec'], status: T['status']): Promise<T> {
-  const metadata = { name, labels: { 'shoal.dev/test': 'yes', plain: 'too' }, finalizers: ['shoal.dev/test'] };
+  const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: '0b1c2d3e-0000-4000-8000-00000000000a', controller: true, blockOwnerDeletion: true }];
+  const metadata = { name, labels: { 'shoal.dev/test': 'yes', plain: 'too' }, annotations: { 'example.com/note': 'kept' }, finalizers: ['shoal.dev/test'], ownerReferences };
   const created = await store.create({ metadata, spec } as unknown as NewObject<T>);
-  const written = await store.replaceStatus({ ...created, status });
+  const rewritten = await store.replace(created);
+  const written = await store.replaceStatus({ ...rewritten, status });
   const { uid, creationTimestampMs } = created.metadata;
   assert.deepEqual(written, { metadata: { ...metadata, uid, creationTimestampMs, generation: 1, resourceVersion: written.metadata.resourceVersion }, spec, status });
   return written;

@@ -38,7 +38,7 @@ export interface ObjectStore<T extends StoredObject> {
   /** CONFLICT when the name is taken. The store gives it identity, version and the initial status. */
   create(object: NewObject<T>): Promise<T>;
   /**
-   * Writes spec, labels and finalizers; the status stays as it is stored. CONFLICT unless the stored object still has the
+   * Writes spec, labels, annotations, finalizers and owners; the status stays as it is stored. CONFLICT unless the stored object still has the
    * resourceVersion of `object`. An object that is being deleted goes with its last finalizer.
    */
   replace(object: T): Promise<T>;
@@ -54,7 +54,7 @@ export interface ObjectStore<T extends StoredObject> {
 }
 
 export type NewObject<T extends StoredObject> = Omit<T, 'metadata' | 'status'> & {
-  readonly metadata: Pick<ObjectMetadata, 'name' | 'labels'> & Partial<Pick<ObjectMetadata, 'finalizers'>>;
+  readonly metadata: Pick<ObjectMetadata, 'name' | 'labels' | 'annotations' | 'ownerReferences'> & Partial<Pick<ObjectMetadata, 'finalizers'>>;
 };
 
 export interface ClusterMetadata {

@@ -93,12 +93,11 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
 
   create(object: NewObject<T>): Promise<T> {
     return this.#inOrder(async () => {
-      const { name, labels, finalizers = [] } = object.metadata;
+      const { name } = object.metadata;
       if (this.#objects.has(name)) throw new ShoalError('CONFLICT', `an object named "${name}" exists`);
       const metadata: ObjectMetadata = {
-        name,
-        labels,
-        finalizers,
+        finalizers: [],
+        ...object.metadata,
         uid: this.#options.random.uuid(),
         resourceVersion: '1',
         generation: 1,
@@ -111,11 +110,10 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
   replace(object: T): Promise<T> {
     return this.#inOrder(async () => {
       const stored = this.#current(object.metadata.name, object.metadata.resourceVersion, object.metadata.uid);
-      const { labels, finalizers } = object.metadata;
       const generation = stored.metadata.generation + (isDeepStrictEqual(object.spec, stored.spec) ? 0 : 1);
-      const next = { ...stored, spec: object.spec, metadata: { ...nextVersion(stored.metadata), labels, finalizers, generation } };
+      const next = { ...stored, spec: object.spec, metadata: { ...writtenOver(stored.metadata, object.metadata), generation } };
       this.#checkChange(stored, next);
-      if (!isDeleting(stored) || finalizers.length > 0) return this.#store(next);
+      if (!isDeleting(stored) || next.metadata.finalizers.length > 0) return this.#store(next);
       await this.#remove(next.metadata.name);
       return next;
     });
@@ -213,6 +211,12 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
     this.#lastWrite = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Labels, annotations, finalizers and owners are the writer's; the rest is the store's own. */
+function writtenOver(stored: ObjectMetadata, { deletionTimestampMs: _, ...given }: ObjectMetadata): ObjectMetadata {
+  const { uid, resourceVersion, creationTimestampMs, deletionTimestampMs } = nextVersion(stored);
+  return { ...given, uid, resourceVersion, creationTimestampMs, ...(deletionTimestampMs === undefined ? {} : { deletionTimestampMs }) };
 }
 
 function nextVersion(metadata: ObjectMetadata): ObjectMetadata {

@@ -18,8 +18,20 @@ export interface ObjectMetadata {
   /** Set once deletion was asked for; the object goes when its last finalizer is taken away. */
   readonly deletionTimestampMs?: number;
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Who has something to clear away before the object may go. */
   readonly finalizers: readonly string[];
+  /** With whom it goes. */
+  readonly ownerReferences?: readonly OwnerReference[];
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
 }
 
 /** What people look at; the code decides by the other fields. */
