@@ -12,6 +12,8 @@ const below = {
   replication: ['kernel', 'domain', 'log'],
   kube: ['kernel'],
   metadata: ['kernel', 'domain', 'kube'],
+  control: ['kernel', 'domain', 'metadata'],
+  controller: ['kernel', 'domain', 'telemetry', 'metadata', 'control'],
   shard: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication'],
   service: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication', 'metadata', 'shard', 'router'],
   api: ['kernel', 'domain'],
