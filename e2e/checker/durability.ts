@@ -5,17 +5,17 @@
  */
 
 import { describeSeen } from './explanation.ts';
-import type { Operation, Seen } from './history.ts';
+import type { OperationsById, Seen } from './history.ts';
 import type { Violation } from './violation.ts';
-import { whyImpossible } from './visibility.ts';
+import { mayChange, whyImpossible } from './visibility.ts';
 
 /** The points that are there, by id. */
 export type Points = ReadonlyMap<string, Seen>;
 
-export function checkFinalState(operationsById: ReadonlyMap<string, readonly Operation[]>, points: Points): Violation[] {
+export function checkFinalState(operationsById: OperationsById, points: Points): Violation[] {
   const ids = new Set([...operationsById.keys(), ...points.keys()]);
   return [...ids].flatMap((id): Violation[] => {
-    const why = whyImpossible(operationsById.get(id) ?? [], { seen: points.get(id), respondedAt: Infinity, mustSee: () => true });
+    const why = whyImpossible((operationsById.get(id) ?? []).filter(mayChange), { seen: points.get(id), respondedAt: Infinity, mustSee: () => true });
     return why === undefined ? [] : [{ promise: 'durable', what: `${id}: at the end the point ${why}` }];
   });
 }

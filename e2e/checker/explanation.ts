@@ -1,6 +1,6 @@
 /**
  * Says why no order was found, as briefly as it can: the shortest beginning of the history that already has none, the
- * operation whose answer makes it so, the longest order that fits, and what cannot follow it.
+ * operation whose answer makes it so, and an order of all the others.
  */
 
 import type { Call, Condition, Operation, Seen } from './history.ts';
@@ -12,19 +12,20 @@ const lineCountMax = 24;
 /** `operations` have no order. */
 export function explainViolation(operations: readonly Operation[], initial: RegisterState, stateCountMax: number): string {
   const culprit = firstImpossibleAnswer(operations, initial, stateCountMax);
-  const beginning = beginningUntil(operations, culprit.respondedAt);
-  const search = searchOrder(beginning, initial, stateCountMax);
-  const order = search.kind === 'undecided' ? [] : search.order;
+  // Without its answer, the culprit may have happened or not.
+  const others = beginningUntil(operations.map((operation) => (operation === culprit ? { ...culprit, respondedAt: Infinity } : operation)), culprit.respondedAt);
+  const search = searchOrder(others, initial, stateCountMax);
+  const order = search.kind === 'found' ? search.order : [];
   const leaves = order.reduce((state, operation) => step(state, operation) ?? state, initial);
   const places = new Map(order.map((operation, place) => [operation.number, place + 1]));
-  const told = beginning.filter(({ number, outcome }) => outcome === 'ok' || places.has(number));
+  const told = [...others.filter(({ number, outcome }) => number !== culprit.number && (outcome === 'ok' || places.has(number))), culprit].sort((a, b) => a.invokedAt - b.invokedAt);
   // What was in order long ago needs no line of its own.
-  const lines = told.toSorted((a, b) => a.invokedAt - b.invokedAt).slice(-lineCountMax);
+  const lines = told.slice(-lineCountMax);
   return [
     `${culprit.id}: no order of the operations explains the answer of operation ${culprit.number} (${describeOperation(culprit)})`,
     ...(told.length > lines.length ? [`  (${told.length - lines.length} earlier operations left out)`] : []),
     ...table([
-      ['operation', 'client', 'ms', 'what', 'place in the longest order'],
+      ['operation', 'client', 'ms', 'what', 'place in an order of the others'],
       ...lines.map((operation) => [
         `${operation.number}`,
         operation.clientId,
@@ -33,7 +34,7 @@ export function explainViolation(operations: readonly Operation[], initial: Regi
         `${places.get(operation.number) ?? 'none'}`,
       ]),
     ]),
-    `  the longest order leaves the point ${describeState(leaves)}`,
+    `  that order leaves the point ${describeState(leaves)}`,
   ].join('\n');
 }
 

@@ -82,6 +82,8 @@ export type Operation = Settled & {
   readonly respondedMs: number | undefined;
 };
 
+export type OperationsById = ReadonlyMap<string, readonly Operation[]>;
+
 export interface Hit extends Partial<Seen> {
   readonly id: string;
 }

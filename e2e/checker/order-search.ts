@@ -9,6 +9,8 @@
  * An operation of unknown outcome may be taken at any moment after its invocation, or never. An operation that leaves the
  * state as it is needs no alternative: if it fits here, then an order that has it later can have it here as well.
  *
+ * Versions grow, so of the answers that name one, those with lower versions come first: that leaves little to try.
+ *
  * The question is NP-complete, so the work has a bound; beyond it the answer is `undecided`.
  */
 
@@ -17,9 +19,7 @@ import { step, type RegisterState } from './register.ts';
 
 export type OrderSearch =
   | { readonly kind: 'found'; readonly order: readonly Operation[]; readonly stateCount: number }
-  /** `order` is the longest that fits. */
-  | { readonly kind: 'none'; readonly order: readonly Operation[]; readonly stateCount: number }
-  | { readonly kind: 'undecided'; readonly stateCount: number };
+  | { readonly kind: 'none' | 'undecided'; readonly stateCount: number };
 
 /** An operation to take next, by its index, and the state after it. */
 interface Choice {
@@ -38,16 +38,14 @@ export function searchOrder(operations: readonly Operation[], initial: RegisterS
   const remaining = new Remaining(operations);
   const visited = new Set<string>();
   const path: Operation[] = [];
-  let longest: readonly Operation[] = [];
   const levels: Level[] = [{ choices: choicesFrom(remaining, initial), tried: 0 }];
   while (remaining.knownCount > 0) {
     const level = levels.at(-1)!;
     const choice = level.choices[level.tried++];
     if (choice === undefined) {
-      if (path.length > longest.length) longest = [...path];
       levels.pop();
       const above = levels.at(-1);
-      if (above === undefined) return { kind: 'none', order: longest, stateCount: visited.size };
+      if (above === undefined) return { kind: 'none', stateCount: visited.size };
       remaining.putBack(above.choices[above.tried - 1]!.index);
       path.pop();
       continue;
@@ -75,6 +73,7 @@ function choicesFrom(remaining: Remaining, state: RegisterState): Choice[] {
     if (!remaining.has(index)) continue;
     const operation = operations[index]!;
     firstResponse = Math.min(firstResponse, operation.respondedAt);
+    if (versionOf(operation) > remaining.leastVersion) continue;
     const after = step(state, operation);
     if (after === state) return [{ index, after }];
     if (after !== undefined) choices.push({ index, after });
@@ -84,6 +83,12 @@ function choicesFrom(remaining: Remaining, state: RegisterState): Choice[] {
     if (after !== undefined) choices.push({ index, after });
   }
   return choices;
+}
+
+/** The version that its answer names; 0 for none. */
+function versionOf(operation: Operation): number {
+  if (operation.outcome !== 'ok') return 0;
+  return 'seen' in operation.answer ? (operation.answer.seen?.version ?? 0) : operation.answer.version;
 }
 
 function stateKey({ point, floor }: RegisterState): string {
@@ -100,6 +105,11 @@ class Remaining {
   /** The first of known outcome that is not taken; `knownEnd` when there is none. */
   firstKnown = 0;
   readonly #isTaken: Uint8Array;
+  /** Indexes of those whose answers name a version, by version, and the place of each index there. */
+  readonly #byVersion: readonly number[];
+  readonly #placeByVersion: ReadonlyMap<number, number>;
+  /** The first in `#byVersion` that is not taken. */
+  #firstByVersion = 0;
 
   constructor(operations: readonly Operation[]) {
     const sorted = operations.toSorted((a, b) => a.invokedAt - b.invokedAt);
@@ -107,6 +117,15 @@ class Remaining {
     this.operations = [...known, ...sorted.filter(({ outcome }) => outcome === 'unknown')];
     this.knownEnd = this.knownCount = known.length;
     this.#isTaken = new Uint8Array(this.operations.length);
+    const versions = this.operations.map(versionOf);
+    this.#byVersion = [...versions.keys()].filter((index) => versions[index]! > 0).sort((a, b) => versions[a]! - versions[b]!);
+    this.#placeByVersion = new Map(this.#byVersion.map((index, place) => [index, place]));
+  }
+
+  /** The least that an answer names which is not taken. */
+  get leastVersion(): number {
+    const index = this.#byVersion[this.#firstByVersion];
+    return index === undefined ? Infinity : versionOf(this.operations[index]!);
   }
 
   has(index: number): boolean {
@@ -117,6 +136,7 @@ class Remaining {
     this.#isTaken[index] = 1;
     if (index < this.knownEnd) this.knownCount--;
     while (this.firstKnown < this.knownEnd && !this.has(this.firstKnown)) this.firstKnown++;
+    while (this.#firstByVersion < this.#byVersion.length && !this.has(this.#byVersion[this.#firstByVersion]!)) this.#firstByVersion++;
   }
 
   putBack(index: number): void {
@@ -124,6 +144,7 @@ class Remaining {
     if (index >= this.knownEnd) return;
     this.knownCount++;
     this.firstKnown = Math.min(this.firstKnown, index);
+    this.#firstByVersion = Math.min(this.#firstByVersion, this.#placeByVersion.get(index) ?? Infinity);
   }
 
   /** Names the set: `firstKnown`, which of those after it are taken, which of unknown outcome are taken. */

@@ -18,7 +18,7 @@ export interface PresentPoint {
 
 export interface RegisterState {
   readonly point: PresentPoint | undefined;
-  /** The greatest version known to have been given. */
+  /** The greatest version known to have been given: the point's, where that is known. */
   readonly floor: number;
 }
 

@@ -5,13 +5,12 @@
  */
 
 import type { Consistency } from '../../pods/domain/consistency.ts';
-import type { Operation, Search } from './history.ts';
+import type { Operation, OperationsById, Search } from './history.ts';
 import type { Violation } from './violation.ts';
-import { whyImpossible, type AcknowledgedWrite } from './visibility.ts';
-
-type OperationsById = ReadonlyMap<string, readonly Operation[]>;
+import { mayChange, whyImpossible, type AcknowledgedWrite } from './visibility.ts';
 
 export function checkSearches(searches: readonly Search[], operationsById: OperationsById): Violation[] {
+  const writesById = new Map(Array.from(operationsById, ([id, operations]) => [id, operations.filter(mayChange)]));
   return searches.flatMap((search) => {
     const { number, hits, complete, consistency, invokedAt, respondedAt } = search;
     const mustSee = visibilityOf(consistency, invokedAt);
@@ -23,12 +22,12 @@ export function checkSearches(searches: readonly Search[], operationsById: Opera
       report(ids.find((id, i) => ids.indexOf(id) < i)!, `has it twice among ${ids.length} hits`);
     }
     for (const { id, ...seen } of hits) {
-      const why = whyImpossible(operationsById.get(id) ?? [], { seen, respondedAt, mustSee });
+      const why = whyImpossible(writesById.get(id) ?? [], { seen, respondedAt, mustSee });
       if (why !== undefined) report(id, why);
     }
     if (!complete) return violations;
-    for (const [id, operations] of operationsById) {
-      const why = found.has(id) ? undefined : whyImpossible(operations, { seen: undefined, respondedAt, mustSee });
+    for (const [id, writes] of writesById) {
+      const why = found.has(id) ? undefined : whyImpossible(writes, { seen: undefined, respondedAt, mustSee });
       if (why !== undefined) report(id, `does not have it: it ${why}`);
     }
     return violations;
@@ -37,11 +36,12 @@ export function checkSearches(searches: readonly Search[], operationsById: Opera
 
 /** The gets of one id that are not linearizable; those that are belong to `checkRegister`. */
 export function checkSessionReads(operations: readonly Operation[]): Violation[] {
+  const writes = operations.filter(mayChange);
   return operations.flatMap((operation): Violation[] => {
     if (operation.call.kind !== 'get' || operation.outcome !== 'ok' || !('seen' in operation.answer)) return [];
     const { consistency } = operation.call;
     if (consistency.level === 'linearizable') return [];
-    const why = whyImpossible(operations, { seen: operation.answer.seen, respondedAt: operation.respondedAt, mustSee: visibilityOf(consistency, operation.invokedAt) });
+    const why = whyImpossible(writes, { seen: operation.answer.seen, respondedAt: operation.respondedAt, mustSee: visibilityOf(consistency, operation.invokedAt) });
     return why === undefined ? [] : [{ promise: 'session reads', what: `${operation.id}: ${consistency.level} get ${operation.number} of ${operation.clientId} at ${operation.invokedMs} ms ${why}` }];
   });
 }

@@ -24,7 +24,10 @@ export function checkVersions(operations: readonly Operation[], seen: readonly P
   for (const look of [...operations.flatMap(seenBy), ...seen]) {
     if (look.version === undefined) continue;
     const writer = writers.get(look.version);
-    if (writer !== undefined && !agree(look, contentOf(writer))) report(`version ${look.version} was seen with ${describeSeen(look)}, but was given to operation ${writer.number} (${describeOperation(writer)})`);
+    if (writer !== undefined && !agree(look, contentOf(writer))) {
+      report(`version ${look.version} was seen with ${describeSeen(look)}, but was given to operation ${writer.number} (${describeOperation(writer)})`);
+      continue;
+    }
     const before = firstSeen.get(look.version);
     if (before === undefined) firstSeen.set(look.version, look);
     else if (!agree(look, before)) report(`version ${look.version} was seen with ${describeSeen(before)} and with ${describeSeen(look)}`);

@@ -21,20 +21,25 @@ export interface Look {
 
 export type AcknowledgedWrite = Operation & { readonly outcome: 'ok'; readonly answer: WriteAnswer };
 
-/** Why nothing explains the look; undefined when something does. `operations` are all of this id. */
-export function whyImpossible(operations: readonly Operation[], { seen, respondedAt, mustSee }: Look): string | undefined {
-  const writes = operations.filter((operation) => mayChange(operation) && operation.invokedAt <= respondedAt);
-  const visible = writes.filter((write) => write.outcome === 'ok' && mustSee(write as AcknowledgedWrite));
-  const origins = writes.filter((write) => (seen === undefined ? write.call.kind === 'delete' : mayHaveLeft(write, seen)));
-  if (origins.findLast((origin) => !visible.some((write) => certainlyFollows(write, origin))) !== undefined) return undefined;
+/** Why nothing explains the look; undefined when something does. `writes` are all that changed or may have changed this id. */
+export function whyImpossible(writes: readonly Operation[], look: Look): string | undefined {
+  const { seen } = look;
+  const isOrigin = (write: Operation): boolean => write.invokedAt <= look.respondedAt && (seen === undefined ? write.call.kind === 'delete' : mayHaveLeft(write, seen));
+  const followerOf = (origin: Operation): Operation | undefined => writes.find((write) => certainlyFollows(write, origin) && isVisible(write, look));
+  // From the latest back, because that is mostly the one.
+  if (writes.findLast((write) => isOrigin(write) && followerOf(write) === undefined) !== undefined) return undefined;
   if (seen === undefined) {
-    const unseen = visible.find(({ call }) => call.kind !== 'delete');
+    const unseen = writes.findLast((write) => write.call.kind !== 'delete' && isVisible(write, look));
     return unseen === undefined ? undefined : `is absent, but operation ${unseen.number} (${describeOperation(unseen)}) was acknowledged, and no deletion can have followed`;
   }
-  const origin = origins.at(-1);
+  const origin = writes.findLast(isOrigin);
   if (origin === undefined) return `shows ${describeSeen(seen)}, which no write that was sent before can have left`;
-  const after = visible.find((write) => certainlyFollows(write, origin))!;
-  return `shows ${describeSeen(seen)} of operation ${origin.number}, but operation ${after.number} (${describeOperation(after)}) followed and was acknowledged`;
+  const follower = followerOf(origin)!;
+  return `shows ${describeSeen(seen)} of operation ${origin.number}, but operation ${follower.number} (${describeOperation(follower)}) followed and was acknowledged`;
+}
+
+function isVisible(write: Operation, { respondedAt, mustSee }: Look): boolean {
+  return write.outcome === 'ok' && write.invokedAt <= respondedAt && mustSee(write as AcknowledgedWrite);
 }
 
 /** Whether it changed the point, or may have. */
