@@ -1,6 +1,7 @@
 /** `shoal standalone`: reads the configuration, starts everything, says where it is, and ends in order. */
 
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { asShoalError } from '../kernel/errors.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -41,6 +42,9 @@ export async function main(argv: readonly string[]): Promise<number> {
         setImmediate(() => process.exit(1));
       },
     });
+    // Where `NODE_COMPILE_CACHE` names a directory: Node writes to it at an orderly end only, and the next start should
+    // be fast after a kill too. Once written there is nothing to do.
+    flushCompileCache();
     process.stdout.write(greeting(version, config, standalone));
     return await new Promise<number>(() => undefined);
   } catch (error) {
