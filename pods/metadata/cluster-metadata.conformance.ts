@@ -5,7 +5,8 @@ import { describe, test, type TestContext } from 'node:test';
 import { collectionSpec } from '../domain/collection.ts';
 import { hasCode, type ErrorCode } from '../kernel/errors.ts';
 import type { ClusterMetadata, NewObject, ObjectStore, StoredObject } from './cluster-metadata.ts';
-import { initialStatus, type ObjectMetadata, type VectorCollection, type VectorPool, type VectorShard } from './objects.ts';
+import { fullSpecs, fullStatus, specs } from './full-objects.fixture.ts';
+import { initialStatus, type ObjectMetadata, type VectorCollection, type VectorShard } from './objects.ts';
 
 /** An empty store for one test: as one client sees it, and as another does, which may be the same. */
 export interface OpenedMetadata {
@@ -32,7 +33,7 @@ export function clusterMetadataConformance(name: string, open: (t: TestContext) 
 
     test('an object with every field there is comes back whole', async (t) => {
       const { here, there } = await open(t);
-      assert.deepEqual(await filled(here.collections, 'collection', specs.collections, fullStatus.collections), await there.collections.get('collection'));
+      assert.deepEqual(await filled(here.collections, 'collection', fullSpecs.collections, fullStatus.collections), await there.collections.get('collection'));
       assert.deepEqual(await filled(here.pools, 'pool', fullSpecs.pools, fullStatus.pools), await there.pools.get('pool'));
       assert.deepEqual(await filled(here.shards, 'shard', fullSpecs.shards, fullStatus.shards), await there.shards.get('shard'));
     });
@@ -152,47 +153,6 @@ export function clusterMetadataConformance(name: string, open: (t: TestContext) 
   });
 }
 
-const shardSpec: VectorShard['spec'] = {
-  collection: { name: 'docs', uid: '0b1c2d3e-0000-4000-8000-000000000001' },
-  generation: 1,
-  index: 0,
-  hashRange: { start: '0000000000000000', end: 'ffffffffffffffff' },
-  replicas: ['p-0', 'p-1'],
-  minInSync: 1,
-};
-const poolSpec: VectorPool['spec'] = { replicas: 3, storage: { size: '10Gi' }, topologySpread: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'] };
-const specs = { collections: collectionSpec({ name: 'my_docs', dimension: 3 }), pools: poolSpec, shards: shardSpec };
-
-const conditions = [
-  { type: 'Ready', status: 'True', reason: 'AllShardsServe', message: '1 of 1 shards serve', observedGeneration: 1, lastTransitionTime: '2026-01-02T03:04:05Z' },
-  { type: 'Degraded', status: 'False', reason: 'Whole', message: '', lastTransitionTime: '2026-01-02T03:04:05Z' },
-] as const;
-
-const fullSpecs = {
-  pools: { ...poolSpec, storage: { size: '10Gi', storageClassName: 'fast' }, resources: { requests: { cpu: '500m', memory: '2Gi' }, limits: { memory: '4Gi' } } },
-  shards: { ...shardSpec, leaving: ['p-1'], acceptDataLoss: { incarnation: 'i-7', term: 8 } },
-} as const satisfies Record<string, unknown>;
-
-const fullStatus = {
-  collections: { phase: 'Ready', observedGeneration: 1, shards: ['u-1', 'u-2'], routing: { epoch: 3, generation: 2 }, readyShards: 2, vectorCount: 1_234, conditions },
-  pools: { observedGeneration: 1, replicas: 3, readyReplicas: 2, selector: 'shoal.dev/pool=a', operation: { id: 'o-1', pod: 'p-0', podUID: 'u-0', step: 'evict' }, conditions },
-  shards: {
-    phase: 'Ready',
-    authority: {
-      term: 1,
-      configVersion: 1,
-      primary: { pod: 'p-0', podUID: 'u-0', incarnation: 'i-0', session: 's-0' },
-      inSync: [
-        { pod: 'p-0', incarnation: 'i-0' },
-        { pod: 'p-1', incarnation: 'i-1' },
-      ],
-    },
-    nonce: 'n-1',
-    handover: { id: 'h-1', term: 1, to: { pod: 'p-1', incarnation: 'i-1' } },
-    conditions,
-  },
-} as const satisfies { collections: VectorCollection['status']; pools: VectorPool['status']; shards: VectorShard['status'] };
-
 /** Made with labels, finalizers and this spec, then given this status; compared with what was asked for. */
 async function filled<T extends StoredObject>(store: ObjectStore<T>, name: string, spec: T['spec'], status: T['status']): Promise<T> {
   const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: '0b1c2d3e-0000-4000-8000-00000000000a', controller: true, blockOwnerDeletion: true }];
@@ -206,7 +166,7 @@ async function filled<T extends StoredObject>(store: ObjectStore<T>, name: strin
 }
 
 function newShard(name: string): NewObject<VectorShard> {
-  return { metadata: { name, labels: {} }, spec: shardSpec };
+  return { metadata: { name, labels: {} }, spec: specs.shards };
 }
 
 function newCollection(name: string, dimension = 3): NewObject<VectorCollection> {

@@ -1,7 +1,7 @@
 /** `kubectl apply` for what the suites need: creates the objects of YAML files, or replaces what is there. */
 
 import { readFile } from 'node:fs/promises';
-import { loadAllYaml } from '@kubernetes/client-node';
+import { loadAll } from 'js-yaml';
 import type { KubeClient } from '../../../pods/kube/client.ts';
 import { eventually, timeoutsMs } from '../timeouts.ts';
 
@@ -20,7 +20,7 @@ interface ApiResource {
 /** In order; a CustomResourceDefinition is waited for until its objects can be made. */
 export async function applyManifests(admin: KubeClient, sources: readonly (string | Manifest)[]): Promise<void> {
   for (const source of sources) {
-    const manifests = typeof source === 'string' ? (loadAllYaml(await readFile(source, 'utf8')) as Manifest[]) : [source];
+    const manifests = typeof source === 'string' ? (loadAll(await readFile(source, 'utf8')) as Manifest[]) : [source];
     for (const manifest of manifests) await applyOne(admin, manifest);
   }
 }

@@ -34,7 +34,7 @@ export interface Kubernetes {
   /** Neither answers nor closes connections, until `resumeApiServer`. */
   pauseApiServer(): void;
   resumeApiServer(): void;
-  /** Takes the objects of YAML files or of the suite's own, creating or replacing what is there. */
+  /** Creates or replaces the objects of YAML files (`shoalManifests`) or of the suite's own. */
   apply(...manifests: readonly (string | Manifest)[]): Promise<void>;
   /**
    * What a data pod of this name has: makes the pod's object and its service account if they are missing, and a token
@@ -55,6 +55,11 @@ export interface PodIdentity {
 
 /** The name that `deploy/data-pod-access.yaml` knows data pods by. */
 export const dataPodServiceAccount = 'shoal-pod';
+
+/** What an installation brings along: the kinds of objects, and what data pods may do with them. */
+export const shoalManifests: readonly string[] = ['crds/vectorcollections.yaml', 'crds/vectorpools.yaml', 'crds/vectorshards.yaml', 'deploy/data-pod-access.yaml'].map((file) =>
+  join(import.meta.dirname, '..', '..', '..', file),
+);
 
 export async function startKubernetes(): Promise<Kubernetes> {
   const programs = { etcd: await kubernetesProgram('etcd'), apiServer: await kubernetesProgram('kube-apiserver') };
