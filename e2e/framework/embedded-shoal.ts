@@ -24,7 +24,8 @@ import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
 import { createRouter } from '../../pods/router/router.ts';
 import type { ShardClient } from '../../pods/router/shard-client.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
-import { DataPod } from '../../pods/service/data-pod.ts';
+import type { DataPod } from '../../pods/service/data-pod.ts';
+import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
 import { inProcessShardClient } from '../../pods/service/in-process-shard-client.ts';
 import { createClusterApi } from '../../pods/standalone/cluster-api.ts';
 import { ShardController } from '../../pods/standalone/shard-controller.ts';
@@ -64,7 +65,12 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
     const log = await openPodLog({ ...common, directory: directory.log });
     closers.push(() => log.close());
     const metadata = await openLocalMetadata({ ...common, directory: directory.metadata });
-    const pod = await DataPod.open({
+    const opened: OpenPod = await openPod({
+    metadata,
+    transport: noTransport,
+    pods: { pod: () => opened.service },
+    podUID: systemRandom.uuid(),
+    onDamaged: () => undefined,
       ...common,
       name: 'standalone-0',
       directory,
@@ -75,14 +81,14 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
       diskReadOnlyAtFraction: 1,
       onFailure: () => undefined,
       ...(flatFloatsMax === undefined ? {} : { flatFloatsMax }),
-      onStepDown: (shardUID) => controller.replicaSteppedDown(shardUID),
     });
     // A pod closes its log and store itself.
-    closers.splice(0, closers.length, () => pod.close());
-    const controller = new ShardController({ metadata, pod, podUID: systemRandom.uuid(), clock: systemClock, logger: silentLogger });
+    closers.splice(0, closers.length, () => opened.close());
+    const { pod } = opened;
+  const controller = new ShardController({ metadata, opened, clock: systemClock, logger: silentLogger });
     await controller.start();
     closers.push(() => controller.close());
-    const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(pod)), clock: systemClock, random: systemRandom, replicaCountMax: 1 });
+    const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(opened.service)), clock: systemClock, random: systemRandom, replicaCountMax: 1 });
     const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom });
     const ports = { ...common, openStore: (path: string) => openRocksdbStore({ directory: path }), version: 'e2e' };
     const api = router.api({ keys, cluster: createClusterApi({ ports, pod, metadata, startedAtMs: systemClock.nowMs() }) });

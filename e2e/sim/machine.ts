@@ -11,7 +11,8 @@ import { openPodLog } from '../../pods/log/pod-log.ts';
 import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
 import { createRouter } from '../../pods/router/router.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
-import { DataPod } from '../../pods/service/data-pod.ts';
+import type { DataPod } from '../../pods/service/data-pod.ts';
+import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
 import { inProcessShardClient } from '../../pods/service/in-process-shard-client.ts';
 import { ShardController } from '../../pods/standalone/shard-controller.ts';
 import { openFaultyStore, type FaultyStore } from '../../pods/storage/faulty-store.ts';
@@ -26,6 +27,7 @@ const wholeStore = { start: new Uint8Array([0]), end: new Uint8Array([0xff, 0xff
 export interface EngineProcess {
   readonly clock: SimulatedClock;
   readonly pod: DataPod;
+  readonly opened: OpenPod;
   readonly controller: ShardController;
   readonly api: VectorApi;
   /** Why it wants to end; such a process acknowledges nothing any more. */
@@ -65,7 +67,12 @@ export class Machine {
     const directory = await openDataDirectory(fileSystem, dataRoot, 'simulation');
     const log = await openPodLog({ directory: directory.log, fileSystem, clock, bounds: { segmentBytes } });
     const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
-    const pod = await DataPod.open({
+    const opened: OpenPod = await openPod({
+    metadata,
+    transport: noTransport,
+    pods: { pod: () => opened.service },
+    podUID: random.uuid(),
+    onDamaged: () => undefined,
       name: 'simulated-0',
       directory,
       fileSystem,
@@ -77,15 +84,15 @@ export class Machine {
       logger: silentLogger,
       diskReadOnlyAtFraction: 0.95,
       onFailure: (error) => (failure ??= error),
-      onStepDown: (shardUID) => controller.replicaSteppedDown(shardUID),
       flatFloatsMax: 24,
       tailFloatsMax: 48,
     });
-    const controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger: silentLogger });
+    const { pod } = opened;
+  const controller = new ShardController({ metadata, opened, clock, logger: silentLogger });
     await controller.start();
-    const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random, replicaCountMax: 1 });
+    const router = createRouter({ metadata, shards: inProcessShardClient(opened.service), clock, random, replicaCountMax: 1 });
     const absent = new Proxy({}, { get: () => assertUnused }) as never;
-    return { clock, pod, controller, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
+    return { clock, pod, opened, controller, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
   }
 
   /** Of all keys that are stored, one by chance. */
@@ -98,7 +105,7 @@ export class Machine {
   /** An orderly end. */
   async close(process: EngineProcess): Promise<void> {
     await process.controller.close();
-    await process.pod.close();
+    await process.opened.close();
     this.#ended();
   }
 

@@ -21,11 +21,27 @@ export interface Deadline {
   settle(): void;
 }
 
+/** When the signals made here will abort, for whoever passes a request on to another process. */
+const deadlines = new WeakMap<AbortSignal, number>();
+
+/** In the clock's monotonic milliseconds; undefined when it is not known. */
+export function deadlineOf(signal: AbortSignal): number | undefined {
+  return deadlines.get(signal);
+}
+
+/** A signal that aborts when `parent` does aborts no later than that. */
+export function inheritDeadline(signal: AbortSignal, parent: AbortSignal): void {
+  const atMs = deadlines.get(parent);
+  if (atMs !== undefined) deadlines.set(signal, atMs);
+}
+
 /** A deadline that has passed already gives a signal that is aborted already. */
 export function startDeadline(clock: Clock, timeoutMs: number): Deadline {
   const controller = new AbortController();
   let open = true;
   let timer: Timer | undefined;
+  const atMs = clock.monotonicMs() + timeoutMs;
+  deadlines.set(controller.signal, atMs);
   const end = (code: 'DEADLINE_EXCEEDED' | 'CANCELLED' | 'SHUTTING_DOWN', message: string): void => {
     if (!open) return;
     open = false;
@@ -37,7 +53,7 @@ export function startDeadline(clock: Clock, timeoutMs: number): Deadline {
   else expire();
   return {
     signal: controller.signal,
-    atMs: clock.monotonicMs() + timeoutMs,
+    atMs,
     expire,
     cancel: () => end('CANCELLED', 'the client went away'),
     shutDown: () => end('SHUTTING_DOWN', 'the server is shutting down'),
@@ -68,4 +84,20 @@ export function withSignal<Value>(promise: Promise<Value>, signal: AbortSignal):
       },
     );
   });
+}
+
+/** Runs `operation` with a signal that aborts after `timeoutMs`, or with `signal`, and waits no longer than that. */
+export async function withTimeout<Value>(clock: Clock, timeoutMs: number, signal: AbortSignal, operation: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+  signal.throwIfAborted();
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  deadlines.set(controller.signal, Math.min(clock.monotonicMs() + timeoutMs, deadlines.get(signal) ?? Infinity));
+  const timer = clock.after(timeoutMs, () => controller.abort(new ShoalError('DEADLINE_EXCEEDED', `the deadline of ${timeoutMs} ms passed`)));
+  try {
+    return await withSignal(operation(controller.signal), controller.signal);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
 }

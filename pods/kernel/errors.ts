@@ -80,6 +80,7 @@ export const errorTable = {
   COLLECTION_NOT_FOUND: notFound('No collection has this name.'),
   POINT_NOT_FOUND: notFound('No point has this id.'),
   KEY_NOT_FOUND: notFound('No API key has this prefix.'),
+  TRANSFER_NOT_FOUND: notFound('The sender of a snapshot has dropped the transfer; the receiving pod starts over (rule T1).'),
   ROUTE_NOT_FOUND: notFound('No route has this path.'),
   METHOD_NOT_ALLOWED: {
     http: 405,
@@ -143,6 +144,7 @@ export const errorTable = {
   },
   NOT_ENOUGH_IN_SYNC: unavailable('Fewer replicas are in sync than minInSync asks for; nothing was written (rule W5).'),
   NOT_PRIMARY: unavailable('This replica is not the primary of the shard; refresh the cluster map.'),
+  NOT_IN_SYNC: unavailable('This replica is not in sync, or does not know yet that it is; ask another one.'),
   STALE_EPOCH: unavailable('The request was routed by an old cluster map; refresh it.'),
   UNAVAILABLE: unavailable('A part that the request needs is not serving at the moment.'),
   SHUTTING_DOWN: unavailable('The process is shutting down and takes no new requests.'),

@@ -200,6 +200,8 @@ export const limits = {
 
   // Between pods and gateways (shoal.shard.v1)
   wireFrameBytesMax: 1 * mebibytes,
+  /** A frame takes no more once it has so much: what becomes urgent meanwhile waits for the end of it. */
+  wireFrameBytesTarget: 256 * kibibytes,
   wireFrameItemCountMax: 1_024,
   /** One message, request or answer: a log entry with what stands around it, and some room (BODY_TOO_LARGE, RESPONSE_TOO_LARGE). */
   wireItemBytesMax: 20 * mebibytes,
@@ -219,8 +221,10 @@ export const limits = {
   wireKeepAliveTimeoutMs: 2_500,
   /** From the first byte to the other side's name (UNAVAILABLE). */
   wireConnectTimeoutMs: 5_000,
-  wireReconnectMsMin: 50,
-  wireReconnectMsMax: 2_000,
+  /** Messages that wait while a connection is being opened; further ones are dropped. */
+  wireOpeningMessageCountMax: 1_024,
+  wireReconnectDelayMs: 50,
+  wireReconnectDelayMsMax: 2_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,

@@ -1,76 +1,221 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startCore, step, type CoreInput, type CoreState } from './core.ts';
+import type { MutationName } from '../kernel/mutations.ts';
+import { authorityOf, memberOf, Replica, Replicas } from './core.fixture.ts';
+import { addressOf, isLeading, maximalInSync } from './primary-role.ts';
 
-const a = { pod: 'a', incarnation: 'a1' };
-const b = { pod: 'b', incarnation: 'b1' };
-const start = startCore({ self: a, session: 's1', lastSeq: 7, lastTerm: 2, commitSeq: 5 });
-const grant = (overrides: object = {}): CoreInput => ({
-  kind: 'authority',
-  authority: { term: 3, session: 's1', inSync: [a, b], minInSync: 2, ...overrides },
-});
+const grantTo = (pod: string, overrides = {}) => ({ kind: 'authority', source: 'read', authority: authorityOf(pod, overrides) }) as const;
+const propose = { kind: 'propose', entryCount: 1 } as const;
+const because = (replica: Replica): string[] => replica.lines.map((line) => line.slice(replica.pod.length + 1));
 
-/** Feeds the inputs and writes down what came out: a transcript to compare whole. */
-function transcript(state: CoreState, inputs: readonly CoreInput[]): string[] {
-  return inputs.map((input) => {
-    const output = step(state, input);
-    state = output.state;
-    const append = output.append === undefined ? '' : ` append ${output.append.term}/${output.append.firstSeq}+${output.append.entryCount}`;
-    const commit = output.commitThroughSeq === undefined ? '' : ` commit ${output.commitThroughSeq}`;
-    return `${input.kind}:${append}${commit} (${output.because})`;
-  });
+/** Three replicas that agree on two entries, and `a` leads in term 3 with its no-op committed. */
+function threeReplicas(): { a: Replica; b: Replica; c: Replica; all: Replicas } {
+  const [a, b, c] = ['a', 'b', 'c'].map((pod) => new Replica(pod, [2, 2], { commitSeq: 2 })) as [Replica, Replica, Replica];
+  const all = new Replicas(a, b, c);
+  a.do(grantTo('a'));
+  all.settle();
+  for (const replica of all.all) replica.lines.length = 0;
+  return { a, b, c, all };
 }
 
-test('W0: a term granted to another session, or an old one, changes nothing', () => {
-  assert.deepEqual(transcript(start, [grant({ session: 's0' }), grant({ term: 2 }), { kind: 'propose', entryCount: 1 }]), [
-    'authority: (W0: the term was granted to another session)',
-    'authority: (W0: term 2 is not newer than 2)',
-    'propose: (W0: not the primary)',
-  ]);
+test('W0: it leads only in a newer term that was granted to this session', () => {
+  const a = new Replica('a', [2, 2]);
+  a.do(grantTo('a', { term: 2 }));
+  a.do(grantTo('a', { primary: { ...memberOf('a'), session: 'an earlier one' } }));
+  a.do(propose);
+  assert.deepEqual(because(a), ['authority: W0: term 2 is not newer than 2', 'authority: W0: the term was granted to another session', 'propose: W0: not the primary']);
 });
 
-test('P2, W1, W3: a term begins with its no-op; entries commit when every member has them', () => {
-  assert.deepEqual(
-    transcript(start, [
-      grant(),
-      { kind: 'propose', entryCount: 2 },
-      { kind: 'durable', member: a, term: 3, throughSeq: 10 },
-      { kind: 'durable', member: b, term: 3, throughSeq: 7 },
-      { kind: 'durable', member: b, term: 2, throughSeq: 10 },
-      { kind: 'durable', member: b, term: 3, throughSeq: 9 },
-      { kind: 'durable', member: b, term: 3, throughSeq: 8 },
-      { kind: 'durable', member: b, term: 3, throughSeq: 10 },
-    ]),
-    [
-      'authority: append 3/8+1 (P2: term 3 begins with a no-op at 8)',
-      'propose: append 3/9+2 (W1: assigned)',
-      'durable: (W3: not yet durable on every member)',
-      'durable: (W3: not yet durable on every member)',
-      'durable: (W2: an answer of another term counts for nothing)',
-      'durable: commit 9 (W3: durable on every member)',
-      'durable: (W3: not yet durable on every member)',
-      'durable: commit 10 (W3: durable on every member)',
-    ],
-  );
+test('W0: a message for another incarnation, session or shard is dropped', () => {
+  const { a, b } = threeReplicas();
+  a.do(propose);
+  a.pump();
+  const sent = a.outbox.find((message) => message.to.pod === 'b')!;
+  for (const wrong of [{ to: { ...sent.to, session: 'x' } }, { to: { ...sent.to, incarnation: 'x' } }, { shardUID: 'x' }, { collectionUID: 'x' }]) {
+    b.do({ kind: 'message', message: { ...sent, ...wrong } });
+  }
+  assert.deepEqual([b.state.lastSeq, because(b).filter((line) => !line.includes('W0: '))], [3, []]);
 });
 
-test('W5: nothing is proposed below minInSync', () => {
-  assert.deepEqual(transcript(start, [grant({ inSync: [a] }), { kind: 'propose', entryCount: 1 }]), [
-    'authority: append 3/8+1 (P2: term 3 begins with a no-op at 8)',
-    'propose: (W5: 1 in sync, 2 needed)',
-  ]);
+test('W1, W3: assigned in order, committed when every member of maximalInSync has it on its disk', () => {
+  const { a, b, c, all } = threeReplicas();
+  a.do(propose);
+  a.do(propose);
+  a.sync();
+  all.cut.add('c');
+  all.settle();
+  assert.deepEqual([a.state.lastSeq, a.state.commitSeq, b.state.durableSeq, b.state.commitSeq], [5, 3, 5, 3]);
+  all.cut.clear();
+  all.settle();
+  assert.deepEqual([a.state.commitSeq, b.state.commitSeq, c.state.commitSeq], [5, 5, 5]);
+  assert.deepEqual(a.terms, [2, 2, 3, 3, 3]);
 });
 
-test('W0: after stepping down it proposes nothing until it is granted a newer term, and numbers on from its log', () => {
-  assert.deepEqual(
-    transcript(start, [grant({ inSync: [a], minInSync: 1 }), { kind: 'propose', entryCount: 3 }, { kind: 'step-down', lastSeq: 9 }, { kind: 'propose', entryCount: 1 }, grant(), grant({ term: 4 })]),
-    [
-      'authority: append 3/8+1 (P2: term 3 begins with a no-op at 8)',
-      'propose: append 3/9+3 (W1: assigned)',
-      'step-down: (W0: gives up its term and waits for the next)',
-      'propose: (W0: not the primary)',
-      'authority: (W0: term 3 is not newer than 3)',
-      'authority: append 4/10+1 (P2: term 4 begins with a no-op at 10)',
-    ],
-  );
+test('W2: an entry that does not follow what is there is refused, and answered by what is there', () => {
+  const { a, b, all } = threeReplicas();
+  assert(isLeading(a.state));
+  const to = addressOf(a.state.role.others.find((other) => other.pod === 'b')!);
+  const entries = [{ seq: 6, term: 3, payload: new Uint8Array() }];
+  all.deliver({ collectionUID: 'collection', shardUID: 'shard', term: 3, from: a.state.self, to, body: { kind: 'append', prevSeq: 5, prevTerm: 3, entries, commitSeq: 3 } });
+  assert.deepEqual([b.state.lastSeq, b.outbox.map(({ body }) => body.kind)], [3, ['report']]);
+});
+
+test('W2: a higher term is durable before it is answered', () => {
+  const b = new Replica('b', [2, 2], { commitSeq: 2 });
+  const fence = { collectionUID: 'collection', shardUID: 'shard', term: 7, from: { ...memberOf('a'), session: 's-a' }, to: { pod: 'b', incarnation: '', session: '' }, body: { kind: 'fence', number: 1, configVersion: 1 } } as const;
+  b.do({ kind: 'message', message: fence });
+  assert.equal(b.outbox.length, 0);
+  b.sync();
+  assert.deepEqual(b.outbox.map(({ body, term }) => [body.kind, term]), [['report', 7]]);
+});
+
+test('W2: an older term is answered by the newer one, and its primary steps down with its writes unknown', () => {
+  const { a, b, all } = threeReplicas();
+  b.do(grantTo('b', { term: 4 }));
+  b.sync();
+  b.outbox.length = 0;
+  a.do(propose);
+  all.settle(1);
+  assert.deepEqual([b.lines.includes('b append: W2: term 3 is older than 4'), a.lines.includes('a outdated: W0: b knows term 4'), a.state.role.kind], [true, true, 'waiting']);
+  assert.deepEqual(a.metadata, [{ kind: 'read' }]);
+});
+
+test('W4, W5: a silent member is removed by a confirmed compare-and-swap, never below minInSync', () => {
+  const { a, all } = threeReplicas();
+  all.cut.add('c');
+  a.do(propose);
+  all.settle();
+  a.do({ kind: 'suspect', member: memberOf('c'), because: 'silent' });
+  assert.deepEqual(a.metadata.splice(0), [{ kind: 'cas', resourceVersion: '10', inSync: [memberOf('a'), memberOf('b')], configVersion: 2 }]);
+  assert.equal(a.state.commitSeq, 3);
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { inSync: [memberOf('a'), memberOf('b')], configVersion: 2, resourceVersion: '11' }) });
+  assert.equal(a.state.commitSeq, 4);
+  a.do({ kind: 'suspect', member: memberOf('b'), because: 'silent' });
+  assert.deepEqual([a.metadata, a.lines.at(-1)], [[], 'a suspect: W5: b cannot be removed']);
+});
+
+test('W4: what nobody knows is read again; a moved term ends the primary', () => {
+  const { a } = threeReplicas();
+  a.do({ kind: 'suspect', member: memberOf('c'), because: 'silent' });
+  a.do({ kind: 'cas-ambiguous' });
+  assert.deepEqual(a.metadata, [{ kind: 'cas', resourceVersion: '10', inSync: [memberOf('a'), memberOf('b')], configVersion: 2 }, { kind: 'read' }]);
+  const output = a.do(grantTo('b', { term: 4, resourceVersion: '12' }));
+  assert.deepEqual([output.steppedDown, output.state.role.kind], [true, 'waiting']);
+});
+
+test('W5: with too few in sync nothing is assigned', () => {
+  const a = new Replica('a', [2, 2], { commitSeq: 2 });
+  a.do(grantTo('a', { inSync: [memberOf('a')] }));
+  a.sync();
+  a.do(propose);
+  assert.deepEqual([a.state.commitSeq, a.lines.at(-1)], [2, 'a propose: W5: 1 in sync, 2 needed']);
+});
+
+/** `a` leads with `b` in sync; `c` joins and has been entered, and the add is on its way. */
+function joining(mutations: readonly MutationName[] = []): { a: Replica; c: Replica; all: Replicas } {
+  const a = new Replica('a', [2, 2], { commitSeq: 2, mutations });
+  const b = new Replica('b', [2, 2], { commitSeq: 2 });
+  const c = new Replica('c', []);
+  const all = new Replicas(a, b, c);
+  a.do(grantTo('a', { inSync: [memberOf('a'), memberOf('b')] }));
+  all.settle();
+  return { a, c, all };
+}
+
+test('A1: a joiner enters maximalInSync first, and is announced when it has all that was assigned by then', () => {
+  const { a, c } = joining();
+  assert.deepEqual(c.terms, [2, 2, 3]);
+  assert(isLeading(a.state));
+  assert.deepEqual(maximalInSync(a.state.role).map(({ pod }) => pod), ['a', 'b', 'c']);
+  assert.deepEqual(a.metadata, [{ kind: 'cas', resourceVersion: '10', inSync: ['a', 'b', 'c'].map(memberOf), configVersion: 2 }]);
+});
+
+test('A1: a cancelled add leaves maximalInSync only when a newer version without it was read or written', () => {
+  const cancelled = (mutations?: readonly MutationName[]): Replica => {
+    const { a, all } = joining(mutations);
+    all.cut.add('c');
+    a.do({ kind: 'suspect', member: memberOf('c'), because: 'silent' });
+    a.do({ kind: 'cas-ambiguous' });
+    a.metadata.length = 0;
+    a.do(grantTo('a', { inSync: [memberOf('a'), memberOf('b')] }));
+    return a;
+  };
+  const waitsForC = ({ state }: Replica): boolean => isLeading(state) && maximalInSync(state.role).length === 3;
+  const a = cancelled();
+  assert.deepEqual([waitsForC(a), a.metadata], [true, [{ kind: 'cas', resourceVersion: '10', configVersion: 1 }]]);
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { inSync: [memberOf('a'), memberOf('b')], resourceVersion: '11' }) });
+  assert.equal(waitsForC(a), false);
+  assert.equal(waitsForC(cancelled(['add-cancelled-on-same-version'])), false, 'the mutation is seen');
+});
+
+test('A1: a joiner that has applied what the primary does not have needs a snapshot', () => {
+  const a = new Replica('a', [2, 2], { commitSeq: 2 });
+  const c = new Replica('c', [2, 1, 1].toSorted(), { commitSeq: 3 });
+  const all = new Replicas(a, c);
+  a.do(grantTo('a', { inSync: [memberOf('a')], minInSync: 1 }));
+  all.settle();
+  assert(isLeading(a.state));
+  assert.equal(a.state.role.others.find(({ pod }) => pod === 'c')!.phase, 'needs-snapshot');
+});
+
+test('A2: a member that shall leave is taken out of inSync, and not added again', () => {
+  const { a } = threeReplicas();
+  a.do(grantTo('a', { leaving: ['c'], resourceVersion: '11' }));
+  assert.deepEqual(a.metadata, [{ kind: 'cas', resourceVersion: '11', inSync: [memberOf('a'), memberOf('b')], configVersion: 2 }]);
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { leaving: ['c'], inSync: [memberOf('a'), memberOf('b')], configVersion: 2, resourceVersion: '12' }) });
+  assert.equal(a.metadata.length, 1);
+});
+
+test('P2: a term begins with a no-op, through which what was left over is committed', () => {
+  const b = new Replica('b', [2, 2, 2, 2], { commitSeq: 2 });
+  const c = new Replica('c', [2, 2, 2], { commitSeq: 1 });
+  const all = new Replicas(b, c);
+  b.do(grantTo('b', { inSync: [memberOf('b'), memberOf('c')], replicas: ['b', 'c'] }));
+  assert.equal(b.state.commitSeq, 2);
+  all.settle();
+  assert.deepEqual([b.terms, b.state.commitSeq, c.terms, c.state.commitSeq], [[2, 2, 2, 2, 3], 5, [2, 2, 2, 2, 3], 5]);
+});
+
+test('P3: a suffix goes only where the primary has another term, or above its no-op; a higher term alone drops nothing', () => {
+  const b = new Replica('b', [2, 2, 2], { commitSeq: 2 });
+  const c = new Replica('c', [1, 1, 2, 2, 2, 2].map((term, i) => (i < 2 ? 2 : term)), { commitSeq: 2 });
+  const all = new Replicas(b, c);
+  b.do(grantTo('b', { inSync: [memberOf('b'), memberOf('c')], replicas: ['b', 'c'] }));
+  for (const sent of b.outbox.splice(0)) all.deliver(sent);
+  c.sync();
+  assert.equal(c.state.lastSeq, 6);
+  all.settle();
+  assert.deepEqual([b.terms, c.terms], [[2, 2, 2, 3], [2, 2, 2, 3]]);
+});
+
+test('R1: a round is complete when every member of maximalInSync has answered it', () => {
+  const { a, b, c, all } = threeReplicas();
+  assert.equal(a.do({ kind: 'read-round' }).roundComplete, undefined);
+  const checks = a.outbox.splice(0);
+  assert.deepEqual(checks.map(({ to, body }) => [to.pod, body.kind]), [['b', 'check'], ['c', 'check']]);
+  all.deliver(checks[0]!);
+  const complete = (from: Replica): unknown => a.do({ kind: 'message', message: from.outbox.splice(0)[0]! }).roundComplete;
+  assert.equal(complete(b), undefined);
+  all.deliver(checks[1]!);
+  assert.equal(complete(c), 1);
+});
+
+test('S1: writes stop, and begin again', () => {
+  const { a } = threeReplicas();
+  a.do({ kind: 'stop-writes' });
+  assert.equal(a.do(propose).append, undefined);
+  a.do({ kind: 'resume-writes' });
+  assert.deepEqual(a.do(propose).append, { term: 3, firstSeq: 4, entryCount: 1 });
+});
+
+test('a log that refuses entries ends the term at once: none of its seqs is given twice', () => {
+  const { a, all } = threeReplicas();
+  a.do(propose);
+  const output = a.do({ kind: 'step-down', lastSeq: 3, because: 'the disk is full' });
+  assert.deepEqual([output.steppedDown, a.terms], [true, [2, 2, 3]]);
+  a.do(grantTo('a'));
+  assert.equal(a.state.role.kind, 'waiting');
+  a.do(grantTo('a', { term: 4 }));
+  all.settle();
+  assert.deepEqual(a.terms, [2, 2, 3, 4]);
 });

@@ -1,144 +1,122 @@
 /**
- * The protocol of one shard's primary as a pure step function: same state and input, same output. The driver gives it a
- * log, and later a network and a clock. Rules by their names are those of docs/replication.md.
+ * The replication protocol of one replica as a pure step function: same state and input, same output. It knows no clock,
+ * no network and no disk: the driver gives it those, and the simulator runs the same code. Rules by their names are those
+ * of docs/replication.md. A backup's decisions are in `backup.ts`; a primary's
+ * in `begin.ts`, `commit.ts`, `answers.ts`, `changes.ts`, `membership.ts` and `read-rounds.ts`.
  *
- * Here it has the part that a shard with one member needs, written over a set of members, so that replication adds
- * members and messages, not a second path:
- *   W0  it leads only in a term granted to this session
- *   W1  the primary assigns (term, seq); entries keep their term
- *   W3  commit what every member of maximalInSync has durably; nothing when fewer than minInSync are in sync
- *   P2  it begins a term with a no-op, and serves only when that is committed and applied
+ * Entries themselves stay with the driver. The core says which are to be logged; those that a member lacks (everything
+ * above its `matchedSeq`) the driver sends at its own pace, as nothing depends on what is sent when.
  */
 
-export interface MemberId {
-  readonly pod: string;
-  readonly incarnation: string;
-}
-
-/** What the driver must find durable in the log before it starts the core. */
-export interface CoreStart {
-  readonly self: MemberId;
-  /** Random per process start (rule W0). */
-  readonly session: string;
-  readonly lastSeq: number;
-  readonly lastTerm: number;
-  readonly commitSeq: number;
-}
-
-export interface Authority {
-  readonly term: number;
-  readonly session: string;
-  readonly inSync: readonly MemberId[];
-  readonly minInSync: number;
-}
-
-export interface CoreState {
-  readonly self: MemberId;
-  readonly session: string;
-  readonly role: 'waiting' | 'primary';
-  readonly term: number;
-  /** Newest seq assigned or stored. */
-  readonly lastSeq: number;
-  readonly commitSeq: number;
-  /** Seq of the no-op that began the term this replica leads in. */
-  readonly noOpSeq: number;
-  /** maximalInSync with each member's durable prefix in this term and session. */
-  readonly members: readonly { readonly id: MemberId; readonly durableSeq: number }[];
-  readonly inSyncCount: number;
-  readonly minInSync: number;
-}
-
-export type CoreInput =
-  /** The store granted a term. */
-  | { readonly kind: 'authority'; readonly authority: Authority }
-  | { readonly kind: 'propose'; readonly entryCount: number }
-  /** A member has everything through `throughSeq` on its disk. */
-  | { readonly kind: 'durable'; readonly member: MemberId; readonly term: number; readonly throughSeq: number }
-  /** The log refused entries above `lastSeq`: the term cannot go on without giving one of its seqs twice. */
-  | { readonly kind: 'step-down'; readonly lastSeq: number };
-
-export interface CoreOutput {
-  readonly state: CoreState;
-  /** Entries to append, all of the state's term, from `firstSeq`; the first of a new term is its no-op. */
-  readonly append?: { readonly term: number; readonly firstSeq: number; readonly entryCount: number };
-  /** Everything through this seq is committed, when that moved. */
-  readonly commitThroughSeq?: number;
-  readonly because: string;
-}
-
-export function startCore(start: CoreStart): CoreState {
-  return {
-    self: start.self,
-    session: start.session,
-    role: 'waiting',
-    term: start.lastTerm,
-    lastSeq: start.lastSeq,
-    commitSeq: start.commitSeq,
-    noOpSeq: 0,
-    members: [],
-    inSyncCount: 0,
-    minInSync: 1,
-  };
-}
+import { advance } from './advance.ts';
+import { onMemberMessage } from './answers.ts';
+import { isNewer, sameMember, type Authority } from './authority.ts';
+import * as backup from './backup.ts';
+import { begin } from './begin.ts';
+import { onPropose, onStopWrites } from './commit.ts';
+import { onAskAgain, onNeedsSnapshot } from './fencing.ts';
+import { onAuthorityAsPrimary, onCasAmbiguous, onConfirmed, onSuspect } from './membership.ts';
+import type { Message } from './messages.ts';
+import { isLeading } from './primary-role.ts';
+import { onReadRound } from './read-rounds.ts';
+import { message, nothing, stepDown, type CoreInput, type CoreOutput, type CoreState } from './state.ts';
+import { cutFrom, type TermRuns } from './term-runs.ts';
 
 export function step(state: CoreState, input: CoreInput): CoreOutput {
   switch (input.kind) {
     case 'authority':
-      return onAuthority(state, input.authority);
-    case 'propose':
-      return onPropose(state, input.entryCount);
+      return onAuthority(state, input.authority, input.source);
+    case 'message':
+      return onMessage(state, input.message);
     case 'durable':
-      return onDurable(state, input);
+      return onDurable(state, input.throughSeq, input.term);
+    case 'term-durable':
+      return onTermDurable(state, input.term);
+    case 'applied':
+      return { state: { ...state, appliedSeq: input.throughSeq }, because: 'applied' };
+    case 'trimmed':
+      return { state: { ...state, firstSeq: input.firstSeq, runs: trimmed(state.runs, input.firstSeq) }, because: 'T1: trimmed' };
     case 'step-down':
-      return { state: { ...state, role: 'waiting', lastSeq: input.lastSeq }, because: 'W0: gives up its term and waits for the next' };
+      return stepDown({ ...state, lastSeq: input.lastSeq, runs: cutFrom(state.runs, input.lastSeq + 1) }, input.because);
+    case 'cas-confirmed':
+      return isLeading(state) ? onConfirmed(state, input.authority) : takeAuthority(state, input.authority);
+    case 'cas-ambiguous':
+      return isLeading(state) ? onCasAmbiguous(state) : nothing(state, 'not the primary any more');
+    case 'propose':
+      return isLeading(state) ? onPropose(state, input.entryCount) : nothing(state, 'W0: not the primary');
+    case 'suspect':
+      return isLeading(state) ? onSuspect(state, input.member, input.because) : nothing(state, 'W0: not the primary');
+    case 'ask-again':
+      return isLeading(state) ? onAskAgain(state, input.pod) : nothing(state, 'W0: not the primary');
+    case 'needs-snapshot':
+      return isLeading(state) ? onNeedsSnapshot(state, input.member) : nothing(state, 'W0: not the primary');
+    case 'read-round':
+      return isLeading(state) ? onReadRound(state) : nothing(state, 'W0: not the primary');
+    case 'stop-writes':
+      return isLeading(state) ? onStopWrites(state, true) : nothing(state, 'W0: not the primary');
+    case 'resume-writes':
+      return isLeading(state) ? onStopWrites(state, false) : nothing(state, 'W0: not the primary');
   }
 }
 
-function onAuthority(state: CoreState, authority: Authority): CoreOutput {
-  if (authority.session !== state.session) return { state, because: 'W0: the term was granted to another session' };
-  if (authority.term <= state.term) return { state, because: `W0: term ${authority.term} is not newer than ${state.term}` };
-  const noOpSeq = state.lastSeq + 1;
-  return {
-    state: {
-      ...state,
-      role: 'primary',
-      term: authority.term,
-      lastSeq: noOpSeq,
-      noOpSeq,
-      members: authority.inSync.map((id) => ({ id, durableSeq: 0 })),
-      inSyncCount: authority.inSync.length,
-      minInSync: authority.minInSync,
-    },
-    append: { term: authority.term, firstSeq: noOpSeq, entryCount: 1 },
-    because: `P2: term ${authority.term} begins with a no-op at ${noOpSeq}`,
-  };
+function onAuthority(state: CoreState, authority: Authority, source: 'watch' | 'read'): CoreOutput {
+  if (isLeading(state)) return onAuthorityAsPrimary(state, authority, source);
+  return takeAuthority(state, authority);
 }
 
-function onPropose(state: CoreState, entryCount: number): CoreOutput {
-  if (state.role !== 'primary') return { state, because: 'W0: not the primary' };
-  if (state.inSyncCount < state.minInSync) return { state, because: `W5: ${state.inSyncCount} in sync, ${state.minInSync} needed` };
-  const firstSeq = state.lastSeq + 1;
-  return {
-    state: { ...state, lastSeq: state.lastSeq + entryCount },
-    append: { term: state.term, firstSeq, entryCount },
-    because: 'W1: assigned',
-  };
-}
-
-function onDurable(state: CoreState, input: { member: MemberId; term: number; throughSeq: number }): CoreOutput {
-  if (state.role !== 'primary' || input.term !== state.term) return { state, because: 'W2: an answer of another term counts for nothing' };
-  const members = state.members.map((member) =>
-    sameMember(member.id, input.member) ? { ...member, durableSeq: Math.max(member.durableSeq, input.throughSeq) } : member,
-  );
-  const next = { ...state, members };
-  const covered = Math.min(...members.map((member) => member.durableSeq));
-  // P2: entries of earlier terms commit through the no-op of this one, never by being counted on their own.
-  if (state.inSyncCount < state.minInSync || covered < state.noOpSeq || covered <= state.commitSeq) {
-    return { state: next, because: 'W3: not yet durable on every member' };
+/** As one who does not lead: is it my turn (W0), or whom do I follow? */
+function takeAuthority(state: CoreState, authority: Authority): CoreOutput {
+  if (state.authority !== undefined && isNewer(state.authority, authority)) return nothing(state, 'an older authority than the one known');
+  const next = { ...state, authority };
+  const { self, mutations } = state;
+  const mine = sameMember(authority.primary, self) && (authority.primary.session === self.session || mutations.has('restart-in-same-term'));
+  if (mine) {
+    if (authority.term > state.term || (mutations.has('restart-in-same-term') && authority.term === state.term)) return begin(next, authority);
+    return nothing(next, `W0: term ${authority.term} is not newer than ${state.term}`);
   }
-  return { state: { ...next, commitSeq: covered }, commitThroughSeq: covered, because: 'W3: durable on every member' };
+  if (state.role.kind === 'backup' && state.role.leader.session === authority.primary.session) return nothing(next, 'follows this primary already');
+  if (authority.term < state.term || sameMember(authority.primary, self)) return nothing(next, 'W0: the term was granted to another session');
+  return { state: next, send: [message(next, authority.primary, { kind: 'hello' })], because: 'says to the primary that it is here' };
 }
 
-function sameMember(a: MemberId, b: MemberId): boolean {
-  return a.pod === b.pod && a.incarnation === b.incarnation;
+function onMessage(state: CoreState, received: Message): CoreOutput {
+  const { self } = state;
+  const { from, to, body } = received;
+  if (received.shardUID !== state.shardUID || received.collectionUID !== state.collectionUID) return nothing(state, 'W0: of another shard');
+  const mayNotKnow = body.kind === 'fence' || body.kind === 'hello' || body.kind === 'outdated';
+  const fits = (known: string, mine: string): boolean => known === mine || (mayNotKnow && known === '');
+  if (to.pod !== self.pod || !fits(to.incarnation, self.incarnation) || !fits(to.session, self.session)) {
+    return nothing(state, 'W0: for another incarnation or session');
+  }
+  switch (body.kind) {
+    case 'fence':
+    case 'append':
+    case 'check':
+    case 'take-snapshot':
+      return backup.onLeaderMessage(state, received.term, from, body);
+    case 'report':
+    case 'stored':
+    case 'checked':
+    case 'hello':
+      return isLeading(state) ? onMemberMessage(state, received.term, from, body) : nothing(state, 'W0: not the primary');
+    case 'outdated':
+      if (!isLeading(state) || received.term <= state.term) return nothing(state, 'W0: no newer term');
+      return { ...stepDown(state, `W0: ${from.pod} knows term ${received.term}`), metadata: { kind: 'read' } };
+  }
+}
+
+function onDurable(state: CoreState, throughSeq: number, term: number): CoreOutput {
+  const isStill = state.runs.some((run) => run.term === term && run.firstSeq <= throughSeq && throughSeq <= run.lastSeq);
+  if (!isStill || throughSeq <= state.durableSeq) return nothing(state, 'replaced or known');
+  const next = { ...state, durableSeq: throughSeq };
+  return isLeading(next) ? advance({ state: next, because: 'durable here' }) : backup.afterDurable(next);
+}
+
+function onTermDurable(state: CoreState, term: number): CoreOutput {
+  const next = { ...state, durableTerm: Math.max(state.durableTerm, term) };
+  return isLeading(next) ? nothing(next, 'the term is durable') : backup.afterTermDurable(next);
+}
+
+function trimmed(runs: TermRuns, firstSeq: number): TermRuns {
+  return runs.filter((run) => run.lastSeq >= firstSeq - 1).map((run) => (run.firstSeq >= firstSeq - 1 ? run : { ...run, firstSeq: firstSeq - 1 }));
 }

@@ -57,6 +57,8 @@ export type MessageBody =
   /** R1: is `term` still the newest you know? */
   | { readonly kind: 'check'; readonly round: number }
   | { readonly kind: 'checked'; readonly round: number }
+  /** A1: the log does not reach back to what the receiver lacks; it takes a snapshot from the sender. */
+  | { readonly kind: 'take-snapshot' }
   /** The sender knows a newer term, that of the message: the receiver leads no more. */
   | { readonly kind: 'outdated' };
 

@@ -1,52 +1,75 @@
 /**
- * A data pod: many shard replicas over one log, one store and one disk. It hosts what it is told to; which replica leads
- * is decided elsewhere (rule W0).
+ * A data pod: many shard replicas over one log, one store and one disk. It hosts what it is told to (`assignments.ts`);
+ * which replica leads is decided elsewhere (rule W0).
  */
 
 import type { Clock, Timer } from '../kernel/clock.ts';
-import { ShoalError } from '../kernel/errors.ts';
+import { startDeadline } from '../kernel/deadline.ts';
+import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import type { Random } from '../kernel/random.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
+import type { PodClient, ReplicaReport, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { LogStatistics, PodLog } from '../log/log.ts';
-import type { Authority, MemberId } from '../replication/core.ts';
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import type { VectorShard } from '../metadata/objects.ts';
+import type { Address, Message, MessageTransport } from '../replication/messages.ts';
 import { ShardReplica } from '../shard/replica.ts';
 import { ReplicaService } from '../shard/replica-service.ts';
-import type { ShardService } from '../domain/shard-service.ts';
+import { SnapshotSource } from '../shard/snapshot-source.ts';
 import { replicaSpan } from '../storage/keys.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
+import { authorityOf, ShardAuthorityStore } from './authority-store.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { DiskWatermarks } from './disk-watermarks.ts';
 import { ReplicaRegistry, type RegisteredReplica } from './replica-registry.ts';
+import { removeGarbage } from './replica-replacement.ts';
 
 export interface DataPodOptions {
   /** The pod's name. */
   readonly name: string;
+  readonly podUID: string;
   readonly directory: DataDirectory;
   readonly fileSystem: FileSystem;
   readonly log: PodLog;
   readonly store: KeyValueStore;
   readonly graphFactory: VectorIndexFactory;
+  readonly metadata: ClusterMetadata;
+  /** To the replicas on other pods. */
+  readonly transport: MessageTransport;
+  readonly pods: PodClient;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly diskReadOnlyAtFraction: number;
   /** The log or the store failed: nothing can be acknowledged any more, and the process should end (rule F1). */
   readonly onFailure: (error: Error) => void;
-  /** A replica gave up its term and wants a new one. */
-  readonly onStepDown: (shardUID: string, because: string) => void;
   readonly flatFloatsMax?: number;
   readonly tailFloatsMax?: number;
+  readonly mutations?: Mutations;
 }
 
 export interface HostedReplica {
   readonly registered: RegisteredReplica;
   readonly collection: string;
+  /** `metadata.generation` of the collection whose spec it has, and its routing epoch. */
+  collectionGeneration: number;
+  epoch: number;
   readonly replica: ShardReplica;
   readonly service: ReplicaService;
+  readonly authorityStore: ShardAuthorityStore;
+}
+
+/** What a replica is opened by. */
+export interface Hosting {
+  readonly shard: VectorShard;
+  readonly spec: CollectionSpec;
+  readonly collectionGeneration: number;
+  readonly epoch: number;
 }
 
 /** How often it looks whether the log may be trimmed; above the size it does not wait for the checkpoint interval. */
@@ -60,14 +83,22 @@ export class DataPod {
   readonly options: DataPodOptions;
   readonly registry: ReplicaRegistry;
   readonly disk: DiskWatermarks;
+  readonly snapshots: SnapshotSource;
+  readonly mutations: Mutations;
   readonly #replicas = new Map<string, HostedReplica>();
+  /** Rule F1: replicas whose bytes are damaged are kept, and not served. */
+  readonly #quarantined = new Map<string, { readonly registered: RegisteredReplica; readonly error: ShoalError }>();
   #maintenanceTimer: Timer | undefined;
+  #tickTimer: Timer | undefined;
   #maintenance: Promise<void> | undefined;
   #lastFlushMs: number;
   #closed = false;
+  /** Called with the shard when a replica needs a snapshot (rule A1); set by whoever hosts replicas. */
+  onSnapshotNeeded: (shardUID: string, source: Address) => void = () => undefined;
 
   static async open(options: DataPodOptions): Promise<DataPod> {
     const registry = await ReplicaRegistry.open(options.store, options.random);
+    await removeGarbage({ ...options, registry });
     const disk = await DiskWatermarks.start({
       fileSystem: options.fileSystem,
       directory: options.directory.root,
@@ -77,6 +108,7 @@ export class DataPod {
     });
     const pod = new DataPod(options, registry, disk);
     pod.#scheduleMaintenance();
+    pod.#scheduleTick();
     return pod;
   }
 
@@ -86,48 +118,68 @@ export class DataPod {
     this.session = options.random.uuid();
     this.registry = registry;
     this.disk = disk;
+    this.snapshots = new SnapshotSource(options);
+    this.mutations = options.mutations ?? noMutations;
     this.#lastFlushMs = options.clock.monotonicMs();
   }
 
-  /** Opens the replica, or makes an empty one; resolves to its identity. Once per shard and process. */
-  async host(shardUID: string, collectionUID: string, spec: CollectionSpec): Promise<MemberId> {
-    const registered = this.registry.find(shardUID) ?? (await this.registry.add(shardUID, collectionUID));
-    const self: MemberId = { pod: this.name, incarnation: registered.incarnation };
+  /** Opens the replica, or makes an empty one. Once per shard and process. CORRUPTION quarantines it (rule F1). */
+  async host({ shard, spec, collectionGeneration, epoch }: Hosting): Promise<HostedReplica> {
     const { options } = this;
-    const replica = await ShardReplica.open({
-      shardUID,
-      self,
-      session: this.session,
-      localReplica: registered.localReplica,
-      spec,
-      log: options.log.replica(registered.localReplica),
-      store: options.store,
-      fileSystem: options.fileSystem,
-      checkpointDirectory: options.directory.checkpoints(registered.localReplica),
-      graphFactory: spec.index.type === 'flat' ? undefined : options.graphFactory,
-      clock: options.clock,
-      logger: options.logger.child({ shardUID, collection: spec.name }),
-      onFailure: options.onFailure,
-      onStepDown: (because) => options.onStepDown(shardUID, because),
-      ...(options.flatFloatsMax === undefined ? {} : { flatFloatsMax: options.flatFloatsMax }),
-      ...(options.tailFloatsMax === undefined ? {} : { tailFloatsMax: options.tailFloatsMax }),
-    });
-    const service = new ReplicaService(replica, (sizeBytes) => this.disk.checkWritable(sizeBytes));
-    this.#replicas.set(shardUID, { registered, collection: spec.name, replica, service });
-    return self;
+    const shardUID = shard.metadata.uid;
+    const registered = this.registry.find(shardUID) ?? (await this.registry.add(shardUID, shard.spec.collection.uid));
+    const authorityStore = new ShardAuthorityStore(options.metadata.shards, shard.metadata.name, shardUID, options.random, this.mutations);
+    try {
+      const replica = await ShardReplica.open({
+        collectionUID: registered.collectionUID,
+        shardUID,
+        self: { pod: this.name, incarnation: registered.incarnation, session: this.session },
+        localReplica: registered.localReplica,
+        spec,
+        log: options.log.replica(registered.localReplica),
+        store: options.store,
+        fileSystem: options.fileSystem,
+        checkpointDirectory: options.directory.checkpoints(registered.localReplica),
+        graphFactory: spec.index.type === 'flat' ? undefined : options.graphFactory,
+        transport: options.transport,
+        authorityStore,
+        clock: options.clock,
+        logger: options.logger.child({ shardUID, collection: spec.name }),
+        onFailure: (error) => this.#replicaFailed(shardUID, error),
+        onSnapshotNeeded: (source) => this.onSnapshotNeeded(shardUID, source),
+        mutations: this.mutations,
+        ...(options.flatFloatsMax === undefined ? {} : { flatFloatsMax: options.flatFloatsMax }),
+        ...(options.tailFloatsMax === undefined ? {} : { tailFloatsMax: options.tailFloatsMax }),
+      });
+      const service = new ReplicaService(replica, (sizeBytes) => this.disk.checkWritable(sizeBytes));
+      const hosted: HostedReplica = { registered, collection: spec.name, collectionGeneration, epoch, replica, service, authorityStore };
+      this.#replicas.set(shardUID, hosted);
+      return hosted;
+    } catch (error) {
+      if (hasCode(error, 'CORRUPTION')) this.#quarantined.set(shardUID, { registered, error: asShoalError(error) });
+      throw error;
+    }
   }
 
-  lead(shardUID: string, authority: Authority): Promise<void> {
-    return this.#hosted(shardUID).replica.lead(authority);
+  /** The shard's object was read: who leads, who is in sync. */
+  authorityRead(shard: VectorShard): void {
+    const hosted = this.#replicas.get(shard.metadata.uid);
+    const authority = authorityOf(shard);
+    if (hosted === undefined || authority === undefined) return;
+    hosted.authorityStore.learn(shard);
+    hosted.replica.authorityChanged(authority);
   }
 
-  changeSpec(shardUID: string, spec: CollectionSpec): Promise<void> {
-    return this.#hosted(shardUID).replica.changeSpec(spec);
+  /** From a replica on another pod. */
+  receive(message: Message): void {
+    this.#replicas.get(message.shardUID)?.replica.receive(message);
   }
 
-  /** What answers requests for the shard; NOT_PRIMARY when this pod does not hold it. */
-  service(shardUID: string): ShardService {
-    return this.#hosted(shardUID).service;
+  /** The replica of the shard; NOT_PRIMARY when this pod does not hold it. */
+  hostedReplica(shardUID: string): HostedReplica {
+    const hosted = this.#replicas.get(shardUID);
+    if (hosted === undefined) throw new ShoalError('NOT_PRIMARY', `pod ${this.name} has no replica of shard ${shardUID}`);
+    return hosted;
   }
 
   hosted(): readonly HostedReplica[] {
@@ -138,13 +190,45 @@ export class DataPod {
     return this.#replicas.get(shardUID);
   }
 
-  /** Deletes the replica with all it holds. */
+  /** Why the replica is kept and not served. */
+  quarantineOf(shardUID: string): ShoalError | undefined {
+    return this.#quarantined.get(shardUID)?.error;
+  }
+
+  /** Rule P1: of everything that is here, whether it is served or not. */
+  reports(): ReplicaReport[] {
+    const hosted = this.hosted().map(({ replica }) => replica.report());
+    const kept = [...this.#quarantined.values()].map(({ registered }): ReplicaReport => {
+      const { collectionUID, shardUID, incarnation, localReplica } = registered;
+      const { adoptedTerm } = this.options.log.replica(localReplica);
+      return { collectionUID, shardUID, incarnation, role: 'waiting', term: adoptedTerm, lastSeq: 0, commitSeq: 0, appliedSeq: 0, configVersion: 0, quarantined: true, blockedMs: 0 };
+    });
+    return [...hosted, ...kept];
+  }
+
+  /** The next parts of a snapshot for another pod (rule A1). */
+  async snapshot(request: SnapshotRequest, signal: AbortSignal): Promise<SnapshotAnswer> {
+    const { registered } = this.hostedReplica(request.shardUID);
+    const { log, store, fileSystem, directory, logger } = this.options;
+    const { localReplica } = registered;
+    return this.snapshots.answer(request, { localReplica, store, fileSystem, logger, log: log.replica(localReplica), checkpointDirectory: directory.checkpoints(localReplica) }, signal);
+  }
+
+  /** Closes the replica and keeps what it holds; resolves to what it was. */
+  async unhost(shardUID: string): Promise<void> {
+    const hosted = this.#replicas.get(shardUID);
+    this.#quarantined.delete(shardUID);
+    if (hosted === undefined) return;
+    this.#replicas.delete(shardUID);
+    await this.snapshots.drop(hosted.registered.localReplica, 'the replica is closed');
+    await hosted.replica.close(startDeadline(this.options.clock, limits.shutdownGraceMs).signal);
+  }
+
+  /** Deletes the replica with all it holds (rule A2: only after a linearizable GET that shows it nowhere). */
   async remove(shardUID: string): Promise<void> {
     const registered = this.registry.find(shardUID);
+    await this.unhost(shardUID);
     if (registered === undefined) return;
-    const hosted = this.#replicas.get(shardUID);
-    this.#replicas.delete(shardUID);
-    await hosted?.replica.close();
     // The registry forgets it last: a crash before that finds it again, and removes it again.
     await this.options.log.forget(registered.localReplica);
     const span = replicaSpan(registered.localReplica);
@@ -158,14 +242,17 @@ export class DataPod {
     return this.options.log.statistics();
   }
 
-  /** Rule T1: flushes the store, then lets go of what the log holds below that. */
+  /** Rule T1: flushes the store, then lets go of what the log holds below that and nobody needs. */
   async releaseLog(): Promise<void> {
-    const applied = this.hosted().map(({ replica, registered }) => ({ registered, seq: replica.appliedSeq }));
+    const applied = this.hosted().map((hosted) => ({ hosted, seq: hosted.replica.neededAboveSeq }));
     await this.options.store.flush();
     this.#lastFlushMs = this.options.clock.monotonicMs();
-    for (const { registered, seq } of applied) {
+    for (const { hosted, seq } of applied) {
+      const { localReplica, shardUID } = hosted.registered;
       // One that was removed meanwhile holds nothing back any more.
-      if (this.#replicas.has(registered.shardUID)) await this.options.log.replica(registered.localReplica).release(seq);
+      if (this.#replicas.get(shardUID) !== hosted) continue;
+      await this.options.log.replica(localReplica).release(Math.min(seq, this.snapshots.pinnedSeq(localReplica)));
+      hosted.replica.trimmed();
     }
   }
 
@@ -173,18 +260,33 @@ export class DataPod {
   async close(): Promise<void> {
     this.#closed = true;
     this.#maintenanceTimer?.cancel();
+    this.#tickTimer?.cancel();
     await this.#maintenance;
     this.disk.close();
-    await Promise.all(this.hosted().map(({ replica }) => replica.close()));
+    const { signal } = startDeadline(this.options.clock, limits.shutdownGraceMs);
+    await this.snapshots.close();
+    await Promise.all(this.hosted().map(({ replica }) => replica.close(signal)));
     await this.options.log.close();
     await this.options.store.flush();
     await this.options.store.close();
   }
 
-  #hosted(shardUID: string): HostedReplica {
-    const hosted = this.#replicas.get(shardUID);
-    if (hosted === undefined) throw new ShoalError('NOT_PRIMARY', `pod ${this.name} has no replica of shard ${shardUID}`);
-    return hosted;
+  /** A damaged replica is one replica's affair; a log or store that fails is that of all. */
+  #replicaFailed(shardUID: string, error: Error): void {
+    const { log, logger, onFailure } = this.options;
+    const inSync = this.#replicas.get(shardUID)?.replica.authority?.inSync ?? [];
+    if (log.failure === undefined && hasCode(error, 'CORRUPTION') && inSync.length > 1) {
+      logger.error({ error, shardUID }, 'the replica is damaged; it is kept as it is and not served any more');
+      return;
+    }
+    onFailure(error);
+  }
+
+  #scheduleTick(): void {
+    this.#tickTimer = this.options.clock.after(limits.heartbeatMs / 2, () => {
+      for (const { replica } of this.#replicas.values()) replica.tick();
+      if (!this.#closed) this.#scheduleTick();
+    });
   }
 
   #scheduleMaintenance(): void {

@@ -40,13 +40,13 @@ type MemoryChange =
 
 const encoder = new TextEncoder();
 
-/** Entries without effect, by seq: the same request had been applied, or it was too old to tell (rule D1). */
-export type Repeats = ReadonlyMap<number, Exclude<RequestHistory, { kind: 'new' }>>;
+/** Why an entry had no effect: the same request had been applied, or it was too old to tell (rule D1). */
+export type Repeat = Exclude<RequestHistory, { kind: 'new' }>;
 
-/** Entries are contiguous and follow what is applied. Resolves when store and memory have them. */
-export async function applyEntries(state: AppliedState, entries: readonly CommittedEntry[], commitSeq: number): Promise<Repeats> {
+/** Entries are contiguous and follow what is applied. Resolves, when store and memory have them, with those without effect by seq. */
+export async function applyEntries(state: AppliedState, entries: readonly CommittedEntry[], commitSeq: number): Promise<ReadonlyMap<number, Repeat>> {
   const planned = new Plan(state, await readPriors(state, entries));
-  const repeats = new Map<number, Exclude<RequestHistory, { kind: 'new' }>>();
+  const repeats = new Map<number, Repeat>();
   for (const { seq, entry } of entries) {
     if (entry.idempotency !== undefined) {
       const history = state.idempotency.lookUp(entry.idempotency);

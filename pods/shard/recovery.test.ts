@@ -12,7 +12,7 @@ import { faultyFileSystem, type FaultyFileSystem } from '../kernel/faulty-file-s
 import { seededRandom } from '../kernel/random.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { SortedMap } from '../storage/sorted-map.ts';
-import { checkpointsOf, OpenReplica, type ReplicaDisk } from './replica.fixture.ts';
+import { checkpointsOf, OpenReplica, type ReplicaDisk, lead } from './replica.fixture.ts';
 
 interface TestDisk extends ReplicaDisk {
   readonly fileSystem: FaultyFileSystem;
@@ -136,7 +136,7 @@ test('entries above the stored commit seq are applied only when a term begins', 
   const second = await OpenReplica.open(disk, { lead: false });
   assert.deepEqual([second.replica.pointCount, second.replica.notServing], [3, 'it waits to be granted a term']);
   await assert.rejects(second.upsert(6, 1), (error) => hasCode(error, 'NOT_PRIMARY'));
-  await second.replica.lead({ term: second.replica.term + 1, session: 'session', inSync: [{ pod: 'test-0', incarnation: 'first' }], minInSync: 1 });
+  await lead(second.replica, { pod: 'test-0', incarnation: 'first', session: 'session' });
   assert.equal(second.replica.pointCount, 6);
 });
 

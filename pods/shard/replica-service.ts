@@ -9,7 +9,7 @@ import type { PointView } from '../domain/point.ts';
 import type { Idempotency } from '../domain/write.ts';
 import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
 import { ShardReader } from './reader.ts';
-import type { ShardReplica, WriteOutcome } from './replica.ts';
+import type { ShardReplica } from './replica.ts';
 import type {
   ShardContext,
   ShardGet,
@@ -23,6 +23,7 @@ import type {
   ShardWrite,
   ShardWriteAnswer,
 } from '../domain/shard-service.ts';
+import type { WriteOutcome } from './write-path.ts';
 import { itemsOf, needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
 
 const encoder = new TextEncoder();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { ShoalError } from '../kernel/errors.ts';
 import { seededRandom } from '../kernel/random.ts';
 import { noSpan } from '../kernel/span.ts';
 import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
@@ -14,6 +15,7 @@ import type { ShardContext, ShardHit } from '../domain/shard-service.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { PodLog } from '../log/log.ts';
 import { openPodLog } from '../log/pod-log.ts';
+import type { Address } from '../replication/messages.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { ReplicaService } from './replica-service.ts';
 import { ShardReplica } from './replica.ts';
@@ -56,13 +58,13 @@ export class OpenReplica {
       error: (_, message) => void warnings.push(message),
       child: () => logger,
     };
-    const self = { pod: 'test-0', incarnation: 'first' };
+    const self = { pod: 'test-0', incarnation: 'first', session: 'session' };
     let opened: OpenReplica | undefined = undefined;
     try {
       const replica = await ShardReplica.open({
+        collectionUID: 'collection-under-test',
         shardUID,
         self,
-        session: 'session',
         localReplica,
         spec: collectionSpec({ name: 'test', dimension, metric: 'euclidean', ...disk.spec }),
         log: log.replica(localReplica),
@@ -77,10 +79,15 @@ export class OpenReplica {
         onFailure: (error) => {
           if (opened !== undefined) opened.failure = error;
         },
-        onStepDown: () => undefined,
+        onSnapshotNeeded: () => undefined,
+        transport: { send: () => undefined, queuedBytes: () => 0 },
+        authorityStore: {
+          read: () => Promise.resolve(undefined),
+          compareAndSwap: () => Promise.reject(new ShoalError('UNAVAILABLE', 'there is no store')),
+        },
       });
       opened = new OpenReplica(disk, store, log, replica, warnings);
-      if (options.lead) await replica.lead({ term: replica.term + 1, session: 'session', inSync: [self], minInSync: 1 });
+      if (options.lead) await lead(replica, self);
       return opened;
     } catch (error) {
       await log.close();
@@ -140,11 +147,18 @@ export class OpenReplica {
   }
 
   async close(): Promise<void> {
-    await this.replica.close();
+    await this.replica.close(new AbortController().signal);
     await this.log.close();
     await this.store.flush();
     await this.store.close();
   }
+}
+
+/** Grants it the next term as its only member. */
+export async function lead(replica: ShardReplica, self: Address): Promise<void> {
+  const inSync = [{ pod: self.pod, incarnation: self.incarnation }];
+  replica.authorityChanged({ term: replica.term + 1, primary: self, inSync, configVersion: 1, minInSync: 1, replicas: [self.pod], leaving: [], resourceVersion: '1' });
+  await replica.begun(new AbortController().signal);
 }
 
 export function checkpointsOf(disk: ReplicaDisk): string {

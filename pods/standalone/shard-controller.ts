@@ -13,12 +13,11 @@ import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { shardObjectNames } from '../metadata/object-name.ts';
 import { collectionFinalizer, isDeleting, isUpToDate, systemCollectionName, systemLabel, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { collectionSpec } from '../domain/collection.ts';
-import type { DataPod } from '../service/data-pod.ts';
+import type { OpenPod } from '../service/open-pod.ts';
 
 export interface ShardControllerOptions {
   readonly metadata: ClusterMetadata;
-  readonly pod: DataPod;
-  readonly podUID: string;
+  readonly opened: OpenPod;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -30,10 +29,6 @@ const openConcurrency = 4;
 
 export class ShardController {
   readonly #options: ShardControllerOptions;
-  /** Specs that the hosted replicas have taken over, by shard UID. */
-  readonly #appliedVersions = new Map<string, string>();
-  /** Shards whose replica wants a new term. */
-  readonly #needTerm = new Set<string>();
   readonly #stop = new AbortController();
   /** Names of collection objects to look at. */
   readonly #queue = new Set<string>();
@@ -61,16 +56,6 @@ export class ShardController {
     for (const collection of collections) this.#queue.add(collection.metadata.name);
     await this.#pass({ retry: false });
     this.#running = this.#loop();
-  }
-
-  /** The replica of a shard gave up its term. */
-  replicaSteppedDown(shardUID: string): void {
-    this.#needTerm.add(shardUID);
-    const collectionUID = this.#options.pod.registry.find(shardUID)?.collectionUID;
-    void this.#options.metadata.collections.list().then((collections) => {
-      const owner = collections.find((collection) => collection.metadata.uid === collectionUID);
-      if (owner !== undefined) this.#enqueue(owner.metadata.name);
-    });
   }
 
   async close(): Promise<void> {
@@ -117,7 +102,7 @@ export class ShardController {
   async #reconcile(collection: VectorCollection): Promise<void> {
     if (isDeleting(collection)) return this.#delete(collection);
     const withShards = await this.#recordShards(await this.#withFinalizer(collection));
-    for (const shard of await this.#shardsOf(withShards)) await this.#bringUp(withShards, shard);
+    for (const shard of await this.#shardsOf(withShards)) await this.#bringUp(shard);
     if (!isUpToDate(withShards)) {
       const { metadata, status } = withShards;
       await this.#options.metadata.collections.replaceStatus({ ...withShards, status: { ...status, phase: 'Ready', observedGeneration: metadata.generation } });
@@ -136,7 +121,8 @@ export class ShardController {
    * gone is not made anew: that would serve an empty shard in place of the lost one (rule B1).
    */
   async #recordShards(collection: VectorCollection): Promise<VectorCollection> {
-    const { metadata, pod } = this.#options;
+    const { metadata, opened } = this.#options;
+    const { pod } = opened;
     const { generation } = collection.status.routing;
     const uids: string[] = [];
     const ranges = splitHashSpace(collection.spec.shards);
@@ -166,60 +152,51 @@ export class ShardController {
     return metadata.collections.replaceStatus({ ...collection, status: { ...collection.status, shards: uids } });
   }
 
-  async #bringUp(collection: VectorCollection, shard: VectorShard): Promise<void> {
-    const { pod } = this.#options;
-    const { uid } = shard.metadata;
-    const version = collection.metadata.resourceVersion;
-    if (pod.find(uid) === undefined) {
-      this.#mustHold(shard);
-      await pod.host(uid, collection.metadata.uid, collection.spec);
-      this.#needTerm.add(uid);
-    } else if (this.#appliedVersions.get(uid) !== version) {
-      await pod.changeSpec(uid, collection.spec);
-    }
-    this.#appliedVersions.set(uid, version);
-    if (this.#needTerm.has(uid)) await this.#grantTerm(collection, shard);
+  async #bringUp(shard: VectorShard): Promise<void> {
+    const { pod, assignments } = this.#options.opened;
+    const { uid, name } = shard.metadata;
+    if (pod.find(uid) === undefined) this.#mustHold(shard);
+    assignments.look(name);
+    await assignments.idle();
+    const hosted = pod.find(uid);
+    if (hosted === undefined) throw pod.quarantineOf(uid) ?? new ShoalError('UNAVAILABLE', `shard ${uid} is not hosted yet`);
+    if (hosted.replica.report().role !== 'primary') await this.#grantTerm(shard);
   }
 
   /** Rule F1: a shard that led before is in this pod's store under the incarnation that was in sync, or it is lost. */
   #mustHold(shard: VectorShard): void {
     const { authority } = shard.status;
     if (authority === undefined) return;
-    const held = this.#options.pod.registry.find(shard.metadata.uid)?.incarnation;
+    const held = this.#options.opened.pod.registry.find(shard.metadata.uid)?.incarnation;
     if (authority.inSync.some(({ incarnation }) => incarnation === held)) return;
     throw new ShoalError('CORRUPTION', `the store of this pod ${held === undefined ? 'does not hold' : 'holds another incarnation of'} shard ${shard.metadata.uid}, which was in sync here`);
   }
 
   /** Rule W0: term + 1 with this process's session, compared and swapped; then rule P2 in the replica. */
-  async #grantTerm(collection: VectorCollection, shard: VectorShard): Promise<void> {
-    const { metadata, pod, podUID } = this.#options;
-    const { uid } = shard.metadata;
+  async #grantTerm(shard: VectorShard): Promise<void> {
+    const { metadata, opened } = this.#options;
+    const { pod, assignments } = opened;
+    const { uid, name } = shard.metadata;
     const { incarnation } = pod.registry.find(uid)!;
     const previous = shard.status.authority;
     const authority: ShardAuthority = {
       term: (previous?.term ?? 0) + 1,
-      primary: { pod: pod.name, podUID, incarnation, session: pod.session },
+      primary: { pod: pod.name, podUID: pod.options.podUID, incarnation, session: pod.session },
       inSync: [{ pod: pod.name, incarnation }],
       configVersion: previous?.configVersion ?? 1,
     };
     await metadata.shards.replaceStatus({ ...shard, status: { phase: 'Ready', authority } });
-    // Before it leads, so that stepping down right afterwards is not overlooked.
-    this.#needTerm.delete(uid);
-    try {
-      await pod.lead(uid, { term: authority.term, session: pod.session, inSync: authority.inSync, minInSync: collection.spec.replication.minInSync });
-    } catch (error) {
-      this.#needTerm.add(uid);
-      throw error;
-    }
+    assignments.look(name);
+    await assignments.idle();
+    await pod.hostedReplica(uid).replica.begun(this.#stop.signal);
   }
 
   async #delete(collection: VectorCollection): Promise<void> {
-    const { metadata, pod } = this.#options;
+    const { metadata, opened } = this.#options;
+    const { pod } = opened;
     for (const shard of await this.#shardsOf(collection)) {
       await pod.remove(shard.metadata.uid);
       await metadata.shards.delete(shard.metadata.name, shard.metadata.resourceVersion);
-      this.#appliedVersions.delete(shard.metadata.uid);
-      this.#needTerm.delete(shard.metadata.uid);
     }
     const finalizers = collection.metadata.finalizers.filter((finalizer) => finalizer !== collectionFinalizer);
     await metadata.collections.replace({ ...collection, metadata: { ...collection.metadata, finalizers } });
@@ -227,7 +204,8 @@ export class ShardController {
 
   /** Data of shards that no object names are kept, and never adopted: the objects may be what was lost. */
   async #reportOrphans(): Promise<void> {
-    const { metadata, pod, logger } = this.#options;
+    const { metadata, opened, logger } = this.#options;
+    const { pod } = opened;
     const known = new Set((await metadata.shards.list()).map((shard) => shard.metadata.uid));
     for (const { shardUID, collectionUID } of pod.registry.all()) {
       if (!known.has(shardUID)) logger.warn({ shardUID, collectionUID }, 'the pod holds data of a shard that no object names; it is kept');

@@ -22,7 +22,8 @@ import { openPodLog } from '../log/pod-log.ts';
 import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import { createRouter } from '../router/router.ts';
 import { openDataDirectory } from '../service/data-directory.ts';
-import { DataPod } from '../service/data-pod.ts';
+import type { DataPod } from '../service/data-pod.ts';
+import { noTransport, openPod, type OpenPod } from '../service/open-pod.ts';
 import { inProcessShardClient } from '../service/in-process-shard-client.ts';
 import { observePod } from '../service/pod-metrics.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
@@ -76,7 +77,12 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     unsafeSkipSync: options.unsafeSkipSync ?? false,
   });
   const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
-  const pod = await DataPod.open({
+  const opened: OpenPod = await openPod({
+    metadata,
+    transport: noTransport,
+    pods: { pod: () => opened.service },
+    podUID: random.uuid(),
+    onDamaged: () => undefined,
     name: podName,
     directory,
     fileSystem,
@@ -88,15 +94,12 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     logger,
     diskReadOnlyAtFraction: config.diskReadOnlyAt,
     onFailure: options.onFailure,
-    onStepDown: (shardUID, because) => {
-      logger.warn({ shardUID, because }, 'a replica gave up its term');
-      controller.replicaSteppedDown(shardUID);
-    },
   });
-  const controller = new ShardController({ metadata, pod, podUID: random.uuid(), clock, logger });
+  const { pod } = opened;
+  const controller = new ShardController({ metadata, opened, clock, logger });
   await controller.start();
 
-  const router = createRouter({ metadata, shards: inProcessShardClient(pod), clock, random, replicaCountMax: 1 });
+  const router = createRouter({ metadata, shards: inProcessShardClient(opened.service), clock, random, replicaCountMax: 1 });
   const keys = createKeyStore({ records: router.records, clock, random });
   const cluster = createClusterApi({ ports: { fileSystem, openStore: (path) => openRocksdbStore({ directory: path }), clock, random, version }, pod, metadata, startedAtMs });
   const firstKey = config.noAuth ? undefined : await firstKeyOf(config, keys);
@@ -119,7 +122,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 
   shutdown.add({ name: 'gateway', timeoutMs: config.shutdownGraceMs + limits.shutdownGraceMs, run: () => gateway.close() });
   shutdown.add({ name: 'controller', timeoutMs: limits.shutdownGraceMs, run: () => controller.close() });
-  shutdown.add({ name: 'data pod', timeoutMs: 3 * limits.shutdownGraceMs, run: () => pod.close() });
+  shutdown.add({ name: 'data pod', timeoutMs: 3 * limits.shutdownGraceMs, run: () => opened.close() });
   shutdown.add({
     name: 'telemetry',
     timeoutMs: limits.shutdownGraceMs,

@@ -1,0 +1,31 @@
+/** What the consensus store says of a shard, as its replicas see it. Rule G1 guards what may become of it. */
+
+import type { Address, MemberId } from './messages.ts';
+
+export interface Authority {
+  readonly term: number;
+  readonly primary: Address;
+  readonly inSync: readonly MemberId[];
+  /** Grows by one exactly when inSync changes. */
+  readonly configVersion: number;
+  readonly minInSync: number;
+  /** Pods that shall hold a replica. */
+  readonly replicas: readonly string[];
+  /** Those of them that shall be taken out of inSync, so that they can be taken out of `replicas` (rule A2). */
+  readonly leaving: readonly string[];
+  /** Of the object that was read; compare for equality only. */
+  readonly resourceVersion: string;
+}
+
+export function sameMember(a: MemberId, b: MemberId): boolean {
+  return a.pod === b.pod && a.incarnation === b.incarnation;
+}
+
+export function includesMember(members: readonly MemberId[], member: MemberId): boolean {
+  return members.some((other) => sameMember(other, member));
+}
+
+/** Whether `a` was written after `b`: terms and configVersions never fall (rule G1). */
+export function isNewer(a: Authority, b: Authority | undefined): boolean {
+  return b === undefined || a.term > b.term || (a.term === b.term && a.configVersion > b.configVersion);
+}

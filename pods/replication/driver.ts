@@ -1,0 +1,459 @@
+/**
+ * Runs the protocol core of one replica: gives it log, network, clock and the consensus store, and does what it asks for.
+ * It decides nothing that safety depends on; it does decide who is silent for too long, and what is sent when.
+ */
+
+import assert from 'node:assert/strict';
+import { sleep, type Clock, type Timer } from '../kernel/clock.ts';
+import { withTimeout } from '../kernel/deadline.ts';
+import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { noMutations, type Mutations } from '../kernel/mutations.ts';
+import type { LogEntry, ReplicaLog } from '../log/log.ts';
+import { includesMember, type Authority } from './authority.ts';
+import { step } from './core.ts';
+import { EntryBuffer } from './entry-buffer.ts';
+import type { Address, MemberId, Message, MessageTransport } from './messages.ts';
+import { isLeading, maximalInSync, type LeadingState, type Progress } from './primary-role.ts';
+import { ReadBarriers } from './read-barriers.ts';
+import { Sender } from './sender.ts';
+import { startCore, type CoreInput, type CoreOutput, type CoreState, type MetadataRequest } from './state.ts';
+
+/** The shard's object in the consensus store, as far as its replicas read and write it. */
+export interface AuthorityStore {
+  /** A linearizable GET; undefined when the object is gone or has no authority yet. */
+  read(signal: AbortSignal): Promise<Authority | undefined>;
+  /**
+   * Compare-and-swap of inSync; without `inSync`, of `status.nonce` alone, which moves the version. Any failure leaves
+   * open whether it landed.
+   */
+  compareAndSwap(change: { readonly resourceVersion: string; readonly inSync?: readonly MemberId[]; readonly configVersion: number }, signal: AbortSignal): Promise<Authority>;
+}
+
+export interface ReplicationEvents {
+  /** Everything through this seq is committed. */
+  committed(throughSeq: number): void;
+  /** Entries above the commit seq that this replica assigned have an unknown fate. */
+  steppedDown(because: string): void;
+  /** Entries above this seq were kept nowhere. */
+  refused(aboveSeq: number, reason: ShoalError): void;
+  takeSnapshotFrom(source: Address): void;
+  /** Log or store failed in a way that does not heal (rule F1). */
+  failed(error: ShoalError): void;
+}
+
+export interface DriverOptions {
+  readonly collectionUID: string;
+  readonly shardUID: string;
+  readonly self: Address;
+  readonly log: ReplicaLog;
+  readonly commitSeq: number;
+  readonly appliedSeq: number;
+  /** Newest term that the store knows of. */
+  readonly term: number;
+  readonly transport: MessageTransport;
+  readonly authorityStore: AuthorityStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Payload of the entry that begins a term. */
+  readonly noOpPayload: Uint8Array;
+  readonly events: ReplicationEvents;
+  readonly mutations?: Mutations;
+}
+
+const metadataRetryMs = 200;
+
+export class ReplicationDriver {
+  readonly #options: DriverOptions;
+  readonly #buffer = new EntryBuffer(limits.replicationBufferBytesMax);
+  readonly #senders = new Map<string, Sender>();
+  /** When something valid was last heard from a pod, and when it was last asked. */
+  readonly #heardMs = new Map<string, number>();
+  readonly #askedMs = new Map<string, number>();
+  readonly #barriers: ReadBarriers;
+  readonly #stop = new AbortController();
+  readonly #inputs: CoreInput[] = [];
+  #stepping = false;
+  #state: CoreState;
+  #announceTimer: Timer | undefined;
+  #resumeTimer: Timer | undefined;
+  #readWanted = false;
+  #reading = false;
+  /** Since when the consensus store has not answered; undefined when it does. */
+  #blockedSinceMs: number | undefined;
+  #lastTickMs: number;
+  #commitWaiters: (() => void)[] = [];
+
+  constructor(options: DriverOptions) {
+    const { log } = options;
+    const baseTerm = log.termAt(log.firstSeq - 1);
+    const base = baseTerm === undefined || log.firstSeq === 1 ? [] : [{ term: baseTerm, firstSeq: log.firstSeq - 1, lastSeq: log.firstSeq - 1 }];
+    this.#options = options;
+    const { collectionUID, shardUID, self, commitSeq, appliedSeq } = options;
+    this.#state = startCore({
+      collectionUID,
+      shardUID,
+      self,
+      commitSeq,
+      appliedSeq,
+      term: Math.max(options.term, log.adoptedTerm),
+      runs: joinRuns([...base, ...log.termRuns()]),
+      firstSeq: log.firstSeq,
+      lastSeq: log.lastSeq,
+      mutations: options.mutations ?? noMutations,
+    });
+    this.#lastTickMs = options.clock.monotonicMs();
+    this.#barriers = new ReadBarriers(() => this.#step({ kind: 'read-round' }));
+  }
+
+  get state(): CoreState {
+    return this.#state;
+  }
+
+  /** Of a primary: how long a compare-and-swap or a read of the object has been without success, in milliseconds. */
+  get blockedMs(): number {
+    return this.#blockedSinceMs === undefined ? 0 : this.#options.clock.monotonicMs() - this.#blockedSinceMs;
+  }
+
+  /** The object has changed, or was read for the first time. */
+  authorityChanged(authority: Authority): void {
+    this.#step({ kind: 'authority', authority, source: 'watch' });
+  }
+
+  receive(message: Message): void {
+    if (this.#stop.signal.aborted) return;
+    this.#heard(message.from.pod);
+    this.#step({ kind: 'message', message });
+    this.#senders.get(message.from.pod)?.pump();
+  }
+
+  /** W1: assigns the next seq to an entry, logs it and sends it. NOT_PRIMARY or NOT_ENOUGH_IN_SYNC: nothing was done. */
+  propose(payload: Uint8Array): { readonly term: number; readonly seq: number } {
+    assert(!this.#stepping, 'nothing is proposed from within a step');
+    if (this.#options.log.lastSeq !== this.#state.lastSeq) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
+    const output = step(this.#state, { kind: 'propose', entryCount: 1 });
+    if (output.append === undefined) throw new ShoalError(isLeading(this.#state) && !this.#state.role.writesStopped ? 'NOT_ENOUGH_IN_SYNC' : 'NOT_PRIMARY', output.because);
+    const { term, firstSeq: seq } = output.append;
+    this.#state = output.state;
+    this.#append([{ term, seq, payload }]);
+    return { term, seq };
+  }
+
+  /** R1: resolves with the commit seq of the moment when every member of maximalInSync had said that it knows no newer term. */
+  async readRound(): Promise<number> {
+    if (!isLeading(this.#state)) throw new ShoalError('NOT_PRIMARY', 'it does not lead');
+    await this.#barriers.wait();
+    return this.#state.commitSeq;
+  }
+
+  /** S1: resolves when everything assigned is committed; writes stay stopped for `limits.handoverMsMax`. */
+  async stopWrites(signal: AbortSignal): Promise<{ readonly term: number; readonly lastSeq: number }> {
+    if (!isLeading(this.#state)) throw new ShoalError('NOT_PRIMARY', 'it does not lead');
+    const { term } = this.#state;
+    this.#step({ kind: 'stop-writes' });
+    this.#resumeTimer?.cancel();
+    this.#resumeTimer = this.#options.clock.after(limits.handoverMsMax, () => void this.#resume(term));
+    while (this.#state.commitSeq < this.#state.lastSeq) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => this.#commitWaiters.push(resolve));
+      if (!isLeading(this.#state) || this.#state.term !== term) throw new ShoalError('NOT_PRIMARY', 'it does not lead any more');
+    }
+    return { term, lastSeq: this.#state.lastSeq };
+  }
+
+  applied(throughSeq: number): void {
+    this.#step({ kind: 'applied', throughSeq });
+    this.#buffer.trim(Math.min(this.#state.durableSeq, throughSeq));
+  }
+
+  /** Committed entries of fromSeq ≤ seq ≤ throughSeq, from memory or from the log. */
+  async *committed(fromSeq: number, throughSeq: number): AsyncGenerator<LogEntry> {
+    assert(throughSeq <= this.#state.commitSeq, 'only what is committed is given out');
+    let seq = fromSeq;
+    for (let entry = this.#buffer.find(seq); entry !== undefined && seq <= throughSeq; entry = this.#buffer.find(++seq)) yield entry;
+    if (seq <= throughSeq) yield* this.#options.log.read(seq, throughSeq);
+  }
+
+  /** T1: what the log has to keep for members that writes wait for: everything above this. */
+  get neededAboveSeq(): number {
+    const state = this.#state;
+    if (!isLeading(state)) return state.commitSeq;
+    const durable = maximalInSync(state.role).map((member) => state.role.others.find((other) => other.pod === member.pod)?.durableSeq ?? state.durableSeq);
+    return Math.min(state.commitSeq, ...durable);
+  }
+
+  trimmed(): void {
+    this.#step({ kind: 'trimmed', firstSeq: this.#options.log.firstSeq });
+  }
+
+  /** Called several times a second by the pod. */
+  tick(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const stoodStill = nowMs - this.#lastTickMs > limits.heartbeatMs * 2;
+    this.#lastTickMs = nowMs;
+    if (isLeading(this.#state)) this.#tickAsPrimary(this.#state, nowMs, stoodStill);
+    else this.#tickAsBackup(nowMs);
+  }
+
+  /** Nothing is sent, logged or told any more. */
+  close(): void {
+    this.#stop.abort(new ShoalError('SHUTTING_DOWN', 'the replica is closed'));
+    this.#announceTimer?.cancel();
+    this.#resumeTimer?.cancel();
+    this.#endTerm('the replica is closed');
+  }
+
+  #tickAsPrimary(state: LeadingState, nowMs: number, stoodStill: boolean): void {
+    const awaited = maximalInSync(state.role);
+    for (const progress of state.role.others) {
+      const { pod } = progress;
+      const sender = this.#sender(pod);
+      if (stoodStill) {
+        this.#heardMs.set(pod, nowMs);
+        sender.forgive(nowMs);
+      }
+      const silentMs = nowMs - (this.#heardMs.get(pod) ?? this.#heard(pod));
+      const askAgain = progress.phase !== 'matched' || silentMs > limits.heartbeatMs * 2;
+      if (askAgain && nowMs - (this.#askedMs.get(pod) ?? 0) >= limits.heartbeatMs) {
+        this.#askedMs.set(pod, nowMs);
+        this.#step({ kind: 'ask-again', pod });
+      }
+      const member = awaited.find((other) => other.pod === pod);
+      if (member !== undefined) this.#suspect(member, progress, silentMs, sender.owedMs(nowMs));
+      sender.resend(nowMs);
+      sender.announce(nowMs, limits.heartbeatMs);
+    }
+  }
+
+  #suspect(member: MemberId, progress: Progress, silentMs: number, owedMs: number): void {
+    let because: string | undefined;
+    if (progress.incarnation !== '' && progress.incarnation !== member.incarnation) because = `${member.pod} holds another incarnation now`;
+    else if (silentMs > limits.memberSuspectMs) because = `${member.pod} has been silent for ${Math.round(silentMs)} ms`;
+    else if (owedMs > limits.memberSlowMs) because = `${member.pod} has stored nothing for ${Math.round(owedMs)} ms`;
+    if (because !== undefined) this.#step({ kind: 'suspect', member, because });
+  }
+
+  /** Says again that it is here, in case the primary does not know. */
+  #tickAsBackup(nowMs: number): void {
+    const { authority } = this.#state;
+    if (authority === undefined) return;
+    const { pod } = authority.primary;
+    const silentMs = nowMs - (this.#heardMs.get(pod) ?? 0);
+    if (silentMs < limits.heartbeatMs * 2 || nowMs - (this.#askedMs.get(pod) ?? 0) < limits.heartbeatMs * 2) return;
+    this.#askedMs.set(pod, nowMs);
+    this.#step({ kind: 'authority', authority, source: 'watch' });
+  }
+
+  #heard(pod: string): number {
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#heardMs.set(pod, nowMs);
+    return nowMs;
+  }
+
+  /** One input after another: what follows from a step waits until it is done. */
+  #step(input: CoreInput): void {
+    this.#inputs.push(input);
+    if (this.#stepping || this.#stop.signal.aborted) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) this.#do(step(this.#state, next));
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #do(output: CoreOutput): void {
+    const before = this.#state;
+    this.#state = output.state;
+    if (output.steppedDown === true) this.#endTerm(output.because);
+    if (output.adoptTerm !== undefined) this.#adoptTerm(output.adoptTerm);
+    if (output.append !== undefined) {
+      this.#options.logger.info({ shardUID: this.#state.shardUID, term: output.append.term }, output.because);
+      this.#append([{ term: output.append.term, seq: output.append.firstSeq, payload: this.#options.noOpPayload }]);
+    }
+    if (output.store !== undefined) this.#store(output.store);
+    for (const message of output.send ?? []) this.#options.transport.send(message);
+    if (output.metadata !== undefined) this.#ask(output.metadata, output.because);
+    if (output.commitThroughSeq !== undefined) this.#committed(output.commitThroughSeq);
+    if (output.roundComplete !== undefined) this.#barriers.completed(output.roundComplete);
+    if (output.takeSnapshotFrom !== undefined) this.#options.events.takeSnapshotFrom(output.takeSnapshotFrom);
+    if (isLeading(this.#state) && before.role !== this.#state.role) this.#pumpAll();
+  }
+
+  #endTerm(because: string): void {
+    this.#barriers.reset(new ShoalError('NOT_PRIMARY', because));
+    this.#senders.clear();
+    this.#heardMs.clear();
+    this.#askedMs.clear();
+    this.#blockedSinceMs = undefined;
+    this.#wakeCommitWaiters();
+    this.#options.events.steppedDown(because);
+  }
+
+  #adoptTerm(term: number): void {
+    const durable = this.#mutated('term-not-durable') ? Promise.resolve() : this.#options.log.adoptTerm(term);
+    durable.then(
+      () => this.#step({ kind: 'term-durable', term }),
+      (error: unknown) => this.#logFailed(error),
+    );
+  }
+
+  /** As primary: entries of its own. */
+  #append(entries: readonly LogEntry[]): void {
+    this.#buffer.add(entries);
+    this.#whenLogged(this.#options.log.append(entries), entries);
+    this.#pumpAll();
+  }
+
+  /** As backup. */
+  #store({ fromSeq, replace, entries }: NonNullable<CoreOutput['store']>): void {
+    this.#buffer.add(entries);
+    const { log } = this.#options;
+    this.#whenLogged(replace ? log.replaceSuffix(fromSeq, entries) : log.append(entries), entries);
+  }
+
+  #whenLogged(logged: Promise<void>, entries: readonly LogEntry[]): void {
+    const last = entries.at(-1)!;
+    const durable = { kind: 'durable', throughSeq: last.seq, term: last.term } as const;
+    if (this.#mutated('acknowledge-before-sync')) this.#step(durable);
+    logged.then(
+      () => this.#step(durable),
+      (error: unknown) => this.#logFailed(error),
+    );
+  }
+
+  /** A full disk refuses entries; anything else is final. */
+  #logFailed(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    const reason = asShoalError(error);
+    const { lastSeq } = this.#options.log;
+    this.#buffer.cutFrom(lastSeq + 1);
+    const heals = reason.code === 'STORAGE_READ_ONLY' || reason.code === 'OVERLOADED';
+    // Nobody else has what was refused here, if there is nobody else.
+    if (heals && isLeading(this.#state) && this.#state.role.others.length === 0) this.#options.events.refused(lastSeq, reason);
+    this.#step({ kind: 'step-down', lastSeq, because: reason.message });
+    if (!heals) this.#options.events.failed(reason);
+  }
+
+  #committed(throughSeq: number): void {
+    this.#wakeCommitWaiters();
+    this.#options.events.committed(throughSeq);
+    if (!isLeading(this.#state) || this.#state.role.others.length === 0) return;
+    this.#announceTimer ??= this.#options.clock.after(limits.commitAnnounceMs, () => {
+      this.#announceTimer = undefined;
+      const nowMs = this.#options.clock.monotonicMs();
+      for (const sender of this.#senders.values()) sender.announce(nowMs, Infinity);
+    });
+  }
+
+  #wakeCommitWaiters(): void {
+    const waiters = this.#commitWaiters;
+    this.#commitWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  #pumpAll(): void {
+    if (!isLeading(this.#state)) return;
+    for (const { pod } of this.#state.role.others) this.#sender(pod).pump();
+  }
+
+  #sender(pod: string): Sender {
+    const { log, transport, clock, events } = this.#options;
+    let sender = this.#senders.get(pod);
+    if (sender === undefined) {
+      sender = new Sender(
+        {
+          log,
+          transport,
+          clock,
+          buffer: this.#buffer,
+          leading: () => (isLeading(this.#state) && !this.#stop.signal.aborted ? this.#state : undefined),
+          onTrimmed: (member) => this.#step({ kind: 'needs-snapshot', member }),
+          onFailure: (error) => events.failed(asShoalError(error)),
+        },
+        pod,
+      );
+      this.#senders.set(pod, sender);
+    }
+    return sender;
+  }
+
+  #ask(request: MetadataRequest, because: string): void {
+    if (request.kind === 'read') {
+      this.#readWanted = true;
+      void this.#readUntilAnswered();
+      return;
+    }
+    const { shardUID } = this.#state;
+    this.#options.logger.info({ shardUID, configVersion: request.configVersion }, because);
+    const { term } = this.#state;
+    const change = { resourceVersion: request.resourceVersion, configVersion: request.configVersion, ...(request.inSync === undefined ? {} : { inSync: request.inSync }) };
+    withTimeout(this.#options.clock, limits.metadataTimeoutMs, this.#stop.signal, (signal) => this.#options.authorityStore.compareAndSwap(change, signal)).then(
+      (authority) => {
+        this.#blockedSinceMs = undefined;
+        if (this.#state.term === term) this.#step({ kind: 'cas-confirmed', authority });
+      },
+      (error: unknown) => {
+        this.#blockedSinceMs ??= this.#options.clock.monotonicMs();
+        this.#options.logger.warn({ error, shardUID }, 'a change of inSync was not confirmed; reading the object again');
+        const again = (): void => void (this.#state.term === term && this.#step({ kind: 'cas-ambiguous' }));
+        if (hasCode(error, 'CONFLICT')) again();
+        else this.#options.clock.after(metadataRetryMs, again);
+      },
+    );
+  }
+
+  /** Each answer is of a GET that began after it was asked for. */
+  async #readUntilAnswered(): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    const { clock, authorityStore } = this.#options;
+    const { signal } = this.#stop;
+    while (this.#readWanted && !signal.aborted) {
+      this.#readWanted = false;
+      try {
+        const authority = await withTimeout(clock, limits.metadataTimeoutMs, signal, (within) => authorityStore.read(within));
+        this.#blockedSinceMs = undefined;
+        if (authority !== undefined && !this.#readWanted) this.#step({ kind: 'authority', authority, source: 'read' });
+      } catch {
+        this.#blockedSinceMs ??= clock.monotonicMs();
+        this.#readWanted = true;
+        await sleep(clock, metadataRetryMs, signal).catch(() => undefined);
+      }
+    }
+    this.#reading = false;
+  }
+
+  async #resume(term: number): Promise<void> {
+    const { clock, authorityStore } = this.#options;
+    while (isLeading(this.#state) && this.#state.term === term && this.#state.role.writesStopped && !this.#stop.signal.aborted) {
+      try {
+        const authority = await withTimeout(clock, limits.metadataTimeoutMs, this.#stop.signal, (within) => authorityStore.read(within));
+        if (authority !== undefined) this.#step({ kind: 'authority', authority, source: 'read' });
+        this.#step({ kind: 'resume-writes' });
+      } catch {
+        await sleep(clock, metadataRetryMs, this.#stop.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #mutated(name: Parameters<Mutations['has']>[0]): boolean {
+    return this.#state.mutations.has(name);
+  }
+}
+
+/** Whether this authority has the member in sync. */
+export function isInSync(authority: Authority | undefined, member: MemberId): boolean {
+  return authority !== undefined && includesMember(authority.inSync, member);
+}
+
+function joinRuns(runs: readonly { readonly term: number; readonly firstSeq: number; readonly lastSeq: number }[]): CoreState['runs'] {
+  const joined: { term: number; firstSeq: number; lastSeq: number }[] = [];
+  for (const run of runs) {
+    const before = joined.at(-1);
+    if (before?.term === run.term && before.lastSeq + 1 === run.firstSeq) before.lastSeq = run.lastSeq;
+    else joined.push({ ...run });
+  }
+  return joined;
+}

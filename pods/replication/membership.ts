@@ -1,0 +1,74 @@
+/** How changes of inSync go on: failing members, and what the store's answers prove (rules W4, W5, A1). Pure. */
+
+import { adopt } from './advance.ts';
+import { includesMember, isNewer, sameMember, type Authority } from './authority.ts';
+import { ask } from './fencing.ts';
+import { mayRemove, removal, send } from './changes.ts';
+import type { MemberId } from './messages.ts';
+import { andThen, progressOf, withRole, type Change, type LeadingState } from './primary-role.ts';
+import { nothing, stepDown, type CoreOutput } from './state.ts';
+
+export function onSuspect(state: LeadingState, member: MemberId, because: string): CoreOutput {
+  const { change, authority } = state.role;
+  if (change?.add !== undefined && sameMember(change.add, member)) return andThen(unheard(state, member), (next) => cancel(next, change));
+  if (!includesMember(authority.inSync, member)) return nothing(state, 'not in sync');
+  if (change !== undefined && change.phase !== 'entered') return nothing(state, 'a change is under way');
+  if (!mayRemove(state, member)) return nothing(state, `W5: ${member.pod} cannot be removed`);
+  // A joiner that was not announced yet makes way.
+  return andThen({ ...unheard(state, member), because }, (next) => send(next, removal(member)));
+}
+
+/** Whatever it said before: it joins only after it has answered again. */
+function unheard(state: LeadingState, { pod }: MemberId): CoreOutput {
+  const progress = progressOf(state.role, pod);
+  return progress?.phase !== 'matched' ? nothing(state, 'silent') : ask(state, progress);
+}
+
+/** A1: a joiner whose add was sent stays in maximalInSync until the store shows that the add can land no more. */
+function cancel(state: LeadingState, change: Change): CoreOutput {
+  if (change.phase === 'entered') return { state: resolved(state), because: 'A1: the joiner failed before it was announced' };
+  return { state: withRole(state, { change: { ...change, cancelled: true } }), because: 'A1: the joiner failed; its add may still land' };
+}
+
+export function onAuthorityAsPrimary(state: LeadingState, authority: Authority, source: 'watch' | 'read'): CoreOutput {
+  const mine = state.role.authority;
+  const moved = authority.term > state.term || (authority.term === state.term && authority.primary.session !== state.self.session);
+  if (moved) return { ...stepDown({ ...state, authority }, `W4: term ${authority.term} belongs to ${authority.primary.pod}`) };
+  if (source === 'read') return onReadAuthority(state, authority);
+  if (isNewer(mine, authority) || authority.resourceVersion === mine.resourceVersion) return nothing(state, 'nothing new');
+  // What a watch says may be old in parts that have no order of their own.
+  return { state, metadata: { kind: 'read' }, because: 'the object has changed' };
+}
+
+export function onConfirmed(state: LeadingState, authority: Authority): CoreOutput {
+  return adopt(resolved(state), authority, 'W4: confirmed');
+}
+
+export function onCasAmbiguous(state: LeadingState): CoreOutput {
+  const { change } = state.role;
+  if (change === undefined) return { state, metadata: { kind: 'read' }, because: 'W4: reads again' };
+  return { state: withRole(state, { change: { ...change, phase: 'ambiguous' } }), metadata: { kind: 'read' }, because: 'W4: nobody knows whether it landed' };
+}
+
+/** The object as a linearizable GET shows it, in a term that is still this primary's. */
+function onReadAuthority(state: LeadingState, authority: Authority): CoreOutput {
+  const { change } = state.role;
+  if (change === undefined || change.phase === 'entered') return adopt(state, authority, 'read');
+  if (change.phase === 'sent') return nothing(state, 'the answer to the compare-and-swap comes first');
+  if (authority.resourceVersion === change.resourceVersion) {
+    if (!change.cancelled) return send(state, change);
+    if (state.mutations.has('add-cancelled-on-same-version')) return adopt(resolved(state), authority, 'deliberately wrong');
+    return {
+      state: withRole(state, { change: { ...change, phase: 'sent' } }),
+      metadata: { kind: 'cas', resourceVersion: change.resourceVersion, configVersion: authority.configVersion },
+      because: 'A1: the same version proves nothing; moves it',
+    };
+  }
+  const landed = (change.add === undefined || includesMember(authority.inSync, change.add)) && (change.remove === undefined || !includesMember(authority.inSync, change.remove));
+  if (landed || change.cancelled || change.add === undefined) return adopt(resolved(state), authority, landed ? 'W4: it had landed' : 'W4: it can land no more');
+  return adopt(withRole(state, { change: { ...change, phase: 'entered' } }), authority, 'A1: tries again on the newer version');
+}
+
+function resolved(state: LeadingState): LeadingState {
+  return withRole(state, { change: undefined });
+}

@@ -1,0 +1,59 @@
+/** A shard's object as its replicas see it: read and compared-and-swapped by PUT of the whole status alone (rules W4, G1). */
+
+import { ShoalError } from '../kernel/errors.ts';
+import type { Mutations } from '../kernel/mutations.ts';
+import type { Random } from '../kernel/random.ts';
+import type { ObjectStore } from '../metadata/cluster-metadata.ts';
+import type { VectorShard } from '../metadata/objects.ts';
+import type { Authority } from '../replication/authority.ts';
+import type { AuthorityStore } from '../replication/driver.ts';
+import type { MemberId } from '../replication/messages.ts';
+
+export function authorityOf({ metadata, spec, status }: VectorShard): Authority | undefined {
+  if (status.authority === undefined) return undefined;
+  const { minInSync, replicas, leaving = [] } = spec;
+  return { ...status.authority, minInSync, replicas, leaving, resourceVersion: metadata.resourceVersion };
+}
+
+export class ShardAuthorityStore implements AuthorityStore {
+  readonly #shards: ObjectStore<VectorShard>;
+  readonly #objectName: string;
+  readonly #shardUID: string;
+  readonly #random: Random;
+  readonly #mutations: Mutations;
+  /** The newest read: what a compare-and-swap changes. */
+  #known: VectorShard | undefined;
+
+  constructor(shards: ObjectStore<VectorShard>, objectName: string, shardUID: string, random: Random, mutations: Mutations) {
+    this.#shards = shards;
+    this.#objectName = objectName;
+    this.#shardUID = shardUID;
+    this.#random = random;
+    this.#mutations = mutations;
+  }
+
+  /** Taken from a read that somebody else made. */
+  learn(shard: VectorShard): void {
+    this.#known = shard;
+  }
+
+  async read(): Promise<Authority | undefined> {
+    const shard = await this.#shards.get(this.#objectName);
+    if (shard?.metadata.uid !== this.#shardUID) return undefined;
+    this.#known = shard;
+    return authorityOf(shard);
+  }
+
+  async compareAndSwap(change: { readonly resourceVersion: string; readonly inSync?: readonly MemberId[]; readonly configVersion: number }): Promise<Authority> {
+    const known = this.#mutations.has('write-without-version') ? await this.#shards.get(this.#objectName) : this.#known;
+    const authority = known?.status.authority;
+    if (known === undefined || authority === undefined || (known.metadata.resourceVersion !== change.resourceVersion && !this.#mutations.has('write-without-version'))) {
+      throw new ShoalError('CONFLICT', `the object of shard ${this.#shardUID} was read again since`);
+    }
+    const { inSync, configVersion } = change;
+    const status = inSync === undefined ? { ...known.status, nonce: this.#random.uuid() } : { ...known.status, authority: { ...authority, inSync, configVersion } };
+    const stored = await this.#shards.replaceStatus({ ...known, status });
+    this.#known = stored;
+    return authorityOf(stored)!;
+  }
+}

@@ -1,0 +1,89 @@
+/** Applies what is committed, in order and in bounded batches: new entries, replay after a crash, and backups alike. */
+
+import assert from 'node:assert/strict';
+import { asShoalError, ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { ReplicationDriver } from '../replication/driver.ts';
+import { applyEntries, type AppliedState, type CommittedEntry } from './applier.ts';
+import type { AppliedSeq } from './applied-seq.ts';
+import type { Checkpointer } from './checkpointer.ts';
+import { decodeEntry } from './entry-codec.ts';
+import type { WritePath } from './write-path.ts';
+
+export interface ApplyLoopOptions {
+  readonly shardUID: string;
+  readonly state: AppliedState;
+  readonly applied: AppliedSeq;
+  readonly driver: ReplicationDriver;
+  readonly writes: WritePath;
+  readonly checkpointer: Checkpointer;
+  /** After each batch. */
+  readonly onApplied: () => void;
+  readonly onFailure: (error: ShoalError) => void;
+}
+
+export class ApplyLoop {
+  readonly #options: ApplyLoopOptions;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: ApplyLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Something was committed. */
+  wake(): void {
+    if (this.#stopped) return;
+    this.#running ??= this.runThrough()
+      .catch((error: unknown) => this.#options.onFailure(asShoalError(error)))
+      .finally(() => (this.#running = undefined));
+  }
+
+  /** Resolves when what is under way is applied; nothing begins afterwards. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  /** Applies everything through the commit seq, also what is committed meanwhile. */
+  async runThrough(): Promise<void> {
+    const { applied, driver, shardUID } = this.#options;
+    while (applied.value < driver.state.commitSeq && !this.#stopped) {
+      const before = applied.value;
+      await this.#applyBatches(before + 1, driver.state.commitSeq);
+      if (applied.value === before && !this.#stopped) throw new ShoalError('CORRUPTION', `the log of shard ${shardUID} lacks seq ${before + 1}, which was committed`);
+    }
+  }
+
+  async #applyBatches(fromSeq: number, throughSeq: number): Promise<void> {
+    const { driver, writes } = this.#options;
+    let run: CommittedEntry[] = [];
+    let sizeBytes = 0;
+    for await (const { term, seq, payload } of driver.committed(fromSeq, throughSeq)) {
+      if (run.length >= limits.applyBatchEntryCountMax || (run.length > 0 && sizeBytes + payload.length > limits.applyBatchBytesMax)) {
+        await this.#apply(run);
+        if (this.#stopped) return;
+        run = [];
+        sizeBytes = 0;
+      }
+      run.push({ term, seq, entry: writes.proposed(term, seq) ?? decodeEntry(payload) });
+      sizeBytes += payload.length;
+    }
+    if (run.length > 0) await this.#apply(run);
+  }
+
+  async #apply(run: readonly CommittedEntry[]): Promise<void> {
+    const { state, applied, driver, writes, checkpointer } = this.#options;
+    assert(run[0]!.seq === applied.value + 1, 'entries are applied in order');
+    const repeats = await applyEntries(state, run, driver.state.commitSeq);
+    for (const { term, seq, entry } of run) {
+      applied.advance(seq);
+      checkpointer.changed(entry.operations.length);
+      writes.applied(term, seq, repeats.get(seq));
+    }
+    driver.applied(applied.value);
+    applied.wake();
+    checkpointer.writeWhenDue();
+    this.#options.onApplied();
+  }
+}
