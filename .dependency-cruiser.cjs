@@ -11,6 +11,7 @@ const below = {
   payload: ['kernel', 'domain'],
   replication: ['kernel', 'domain', 'log'],
   kube: ['kernel'],
+  wire: ['kernel', 'domain', 'telemetry', 'log', 'replication'],
   metadata: ['kernel', 'domain', 'kube'],
   control: ['kernel', 'domain', 'metadata'],
   controller: ['kernel', 'domain', 'telemetry', 'metadata', 'control'],
@@ -25,7 +26,7 @@ const below = {
 };
 
 /** Folders that speak a protocol, and so may import the code generated from it. */
-const speakProtobuf = ['router', 'service', 'dialects', 'gateway', 'cli'];
+const speakProtobuf = ['wire', 'router', 'service', 'dialects', 'gateway', 'cli'];
 
 /** What is no part of the running program: tests, the suites they share, and the servers of e2e. */
 const testFiles = ['\\.fixture\\.ts$', '\\.test\\.ts$', '\\.conformance\\.ts$', '^e2e/'];
@@ -50,7 +51,7 @@ const confined = [
   { packages: 'rocksdb-native', folders: ['storage'] },
   { packages: 'hnswlib-node', folders: ['index'] },
   { packages: '@kubernetes/client-node', folders: ['kube'] },
-  { packages: '@grpc/[^/]+', folders: ['service', 'router', 'dialects', 'gateway', 'cli'] },
+  { packages: '@grpc/[^/]+', folders: ['wire', 'service', 'router', 'dialects', 'gateway', 'cli'] },
   { packages: '(fastify|@fastify/[^/]+)', folders: ['gateway'] },
   { packages: '(commander|cli-table3|cli-progress|csv-parse|hyparquet)', folders: ['cli'] },
   { packages: '(pino|@opentelemetry/[^/]+)', folders: ['telemetry', 'kernel'] },

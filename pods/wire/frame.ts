@@ -1,0 +1,121 @@
+/**
+ * A frame: the protocol's version and some items, each encoded once, where it was made.
+ *
+ *     Frame  08 version   12 length Item   12 length Item   …
+ *
+ * The frame is put together from encoded items and taken apart into them by hand, which says how long each was and
+ * copies nothing; the rest is the generated code's work.
+ */
+
+import assert from 'node:assert/strict';
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { Item, Lane as LaneNumber, type Lane as LaneNumbers } from '../../proto/gen/shoal/shard/v1/peer.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Lane } from './lanes.ts';
+import { malformed } from './malformed.ts';
+
+export type ItemKind = NonNullable<Item['kind']>;
+
+const versionTag = 0x08;
+const itemTag = 0x12;
+/** A tag and the longest length. */
+export const itemHeaderBytes = 1 + 4;
+/** The version's field. */
+export const frameHeaderBytes = 1 + 5;
+/** What a fragment adds to its bytes. */
+export const fragmentHeaderBytes = 16;
+
+// Bytes that are not UTF-8 are refused: replaced by U+FFFD, two different ids could become one.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const decodeUtf8 = (bytes: Uint8Array): string => utf8.decode(bytes);
+
+export function encodeItem(kind: ItemKind): Uint8Array {
+  return Item.encode({ kind }).finish();
+}
+
+/** MALFORMED_BODY unless it is an Item; undefined for a kind that this version does not know. */
+export function decodeItem(bytes: Uint8Array): ItemKind | undefined {
+  try {
+    return Item.decode(new BinaryReader(bytes, decodeUtf8)).kind;
+  } catch (cause) {
+    throw malformed('an item cannot be decoded', cause);
+  }
+}
+
+export function encodeFrame(version: number, items: readonly Uint8Array[]): Uint8Array {
+  const header = new BinaryWriter().uint32(versionTag).uint32(version).finish();
+  let size = header.length;
+  for (const item of items) size += 1 + varintBytes(item.length) + item.length;
+  assert(size <= limits.wireFrameBytesMax, 'a frame is larger than the limit');
+  const frame = Buffer.allocUnsafe(size);
+  frame.set(header, 0);
+  let offset = header.length;
+  for (const item of items) {
+    frame[offset++] = itemTag;
+    offset = writeVarint(frame, item.length, offset);
+    frame.set(item, offset);
+    offset += item.length;
+  }
+  return frame;
+}
+
+/** MALFORMED_BODY unless the bytes are a frame. The items are views. */
+export function decodeFrame(frame: Uint8Array): { readonly version: number; readonly items: readonly Uint8Array[] } {
+  if (frame.length > limits.wireFrameBytesMax) throw malformed(`a frame has ${frame.length} bytes; the limit is ${limits.wireFrameBytesMax}`);
+  const items: Uint8Array[] = [];
+  let version = 0;
+  try {
+    const reader = new BinaryReader(frame);
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32();
+      if (tag === versionTag) version = reader.uint32();
+      else if (tag === itemTag) items.push(reader.bytes());
+      else reader.skip(tag & 7, tag >>> 3);
+    }
+  } catch (cause) {
+    throw malformed('a frame cannot be decoded', cause);
+  }
+  if (items.length > limits.wireFrameItemCountMax) throw malformed(`a frame has ${items.length} items; the limit is ${limits.wireFrameItemCountMax}`);
+  return { version, items };
+}
+
+// -------------------------------------------------------------- fragments
+
+const laneNumbers: Record<Lane, LaneNumbers> = {
+  messages: LaneNumber.LANE_MESSAGES,
+  requests: LaneNumber.LANE_REQUESTS,
+  answers: LaneNumber.LANE_ANSWERS,
+};
+
+export function encodeFragment(lane: Lane, bytes: Uint8Array, last: boolean): Uint8Array {
+  return encodeItem({ $case: 'fragment', fragment: { lane: laneNumbers[lane], last, bytes } });
+}
+
+export function laneOf(number: LaneNumbers): Lane {
+  switch (number) {
+    case LaneNumber.LANE_MESSAGES:
+      return 'messages';
+    case LaneNumber.LANE_REQUESTS:
+      return 'requests';
+    case LaneNumber.LANE_ANSWERS:
+      return 'answers';
+    default:
+      throw malformed('a fragment is of a lane that is not known');
+  }
+}
+
+function varintBytes(value: number): number {
+  let count = 1;
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) count++;
+  return count;
+}
+
+function writeVarint(target: Uint8Array, value: number, offset: number): number {
+  let rest = value;
+  while (rest > 0x7f) {
+    target[offset++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  target[offset++] = rest;
+  return offset;
+}
