@@ -55,7 +55,6 @@ function firstImpossibleAnswer(operations: readonly Operation[], initial: Regist
 /** What was known at `instant`: writes not yet answered may have happened, reads not yet answered tell nothing. */
 function beginningUntil(operations: readonly Operation[], instant: number): Operation[] {
   return operations.flatMap((operation): Operation[] => {
-    if (operation.invokedAt > instant) return [];
     if (operation.respondedAt <= instant || operation.outcome === 'unknown') return [operation];
     return operation.call.kind === 'get' ? [] : [{ ...operation, outcome: 'unknown', respondedAt: Infinity }];
   });

@@ -27,6 +27,7 @@ const cases: readonly (readonly [name: string, verdict: 'ok' | 'violation', part
   ['deleted, then absent', 'ok', [wrote(0, 1, upsert(1), 'created', 5), wrote(2, 3, remove(), 'deleted'), got(4, 5, undefined)]],
   ['a deleted point that comes back', 'violation', [wrote(0, 1, upsert(1), 'created', 5), wrote(2, 3, remove(), 'deleted'), got(4, 5, point(1, 5))]],
   ['deleted twice', 'violation', [wrote(0, 1, upsert(1), 'created', 5), wrote(2, 3, remove(), 'deleted'), wrote(4, 5, remove(), 'deleted')]],
+  ['another payload', 'violation', [wrote(0, 1, upsert(1), 'created', 5), got(2, 3, point(1, 5, 2))]],
   ['nothing to delete', 'ok', [wrote(0, 1, remove(), 'not-found'), wrote(2, 3, setPayload(1), 'not-found')]],
   ['not found, though it was there', 'violation', [wrote(0, 1, upsert(1), 'created', 5), wrote(2, 3, remove(), 'not-found')]],
   ['a payload change keeps the vector', 'ok', [wrote(0, 1, upsert(1), 'created', 5), wrote(2, 3, setPayload(2), 'updated', 6), got(4, 5, point(1, 6, 2))]],
@@ -110,6 +111,13 @@ test('too much work is undecided, neither right nor wrong', () => {
   const parts = Array.from({ length: 30 }, (_, i) => lost(i, upsert(i, i % 2 === 0 ? undefined : present)));
   const verdict = checkRegister(operationsFrom([...parts, got(100, 101, point(99, 5))]), { stateCountMax: 1_000 });
   assert.deepEqual(verdict, { kind: 'undecided', because: '31 operations have more than 1000 states', stateCount: 1_000 });
+});
+
+test('the same set of operations with the same state is looked at once', () => {
+  // 14! orders, but only 2^14 sets.
+  const parts = Array.from({ length: 14 }, (_, i) => lost(0, upsert(i)));
+  const { kind, stateCount } = checkRegister(operationsFrom([...parts, got(100, 101, point(99, 5))]));
+  assert.deepEqual({ kind, stateCount }, { kind: 'violation', stateCount: 14 * 2 ** 13 });
 });
 
 test('200 clients at once are no work while versions order the writes', () => {

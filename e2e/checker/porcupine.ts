@@ -59,7 +59,7 @@ async function builtProgram(): Promise<string> {
   // Two runs may build at once: each builds its own and puts it in place.
   const fresh = join(cache, `porcupine.${process.pid}`);
   const { code, stderr } = await run('go', ['build', '-trimpath', '-buildvcs=false', '-o', fresh, '.'], { cwd: sourceDirectory, timeoutMs: buildTimeoutMs });
-  if (code !== 0) throw new Error(`building ${sourceDirectory} failed; it needs Go 1.22 or newer and a module proxy (go env GOPROXY):\n${stderr}`);
+  if (code !== 0) throw new Error(`building ${sourceDirectory} failed; it needs Go 1.19 or newer and a module proxy (go env GOPROXY):\n${stderr}`);
   await rename(fresh, program);
   return program;
 }

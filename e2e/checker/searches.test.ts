@@ -31,6 +31,7 @@ const cases: readonly (readonly [name: string, parts: readonly Part[], search: S
 
   ['a deleted point, eventually', [createdAt5, deletedAt6], search(eventual, [p]), undefined],
   ['a deleted point, linearizably', [createdAt5, deletedAt6], search(linearizable, [p]), 'shows present of operation 1, but operation 2 (delete → deleted) followed and was acknowledged'],
+  ['a deleted point, its place in the log not known', [createdAt5, wrote(2, 3, remove(), 'deleted')], search(linearizable, [p]), 'shows present of operation 1, but operation 2 (delete → deleted) followed and was acknowledged'],
   ['a deleted point, with the deletion\'s token', [createdAt5, deletedAt6], search(session(6), [p]), 'shows present of operation 1, but operation 2 (delete → deleted) followed and was acknowledged'],
   ['a deleted point, with a later token', [createdAt5, deletedAt6], search(session(9), [p]), 'shows present of operation 1, but operation 2 (delete → deleted) followed and was acknowledged'],
   ['a deleted point, with an earlier token', [createdAt5, deletedAt6], search(session(5), [p]), undefined],
@@ -46,6 +47,8 @@ const cases: readonly (readonly [name: string, parts: readonly Part[], search: S
 
   ['a point left out of a search that need not be complete', [createdAt5], search(linearizable, []), undefined],
   ['a point left out of a complete search', [createdAt5], search(linearizable, [], true), 'does not have it: it is absent, but operation 1 (upsert vector 1 payload 1 → created, version 5) was acknowledged, and no deletion can have followed'],
+  ['left out by a replica that is at the token', [createdAt5], search(session(5), [], true), 'does not have it: it is absent, but operation 1 (upsert vector 1 payload 1 → created, version 5) was acknowledged, and no deletion can have followed'],
+  ['left out, written without a token', [wrote(0, 1, upsert(1), 'created', 5, 0)], search(session(5), [], true), undefined],
   ['left out, eventually', [createdAt5], search(eventual, [], true), undefined],
   ['left out and deleted', [createdAt5, deletedAt6], search(linearizable, [], true), undefined],
   ['left out and perhaps deleted', [createdAt5, lost(2, remove())], search(linearizable, [], true), undefined],

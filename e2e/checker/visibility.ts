@@ -38,8 +38,8 @@ export function whyImpossible(writes: readonly Operation[], look: Look): string 
   return `shows ${describeSeen(seen)} of operation ${origin.number}, but operation ${follower.number} (${describeOperation(follower)}) followed and was acknowledged`;
 }
 
-function isVisible(write: Operation, { respondedAt, mustSee }: Look): boolean {
-  return write.outcome === 'ok' && write.invokedAt <= respondedAt && mustSee(write as AcknowledgedWrite);
+function isVisible(write: Operation, { mustSee }: Look): boolean {
+  return write.outcome === 'ok' && mustSee(write as AcknowledgedWrite);
 }
 
 /** Whether it changed the point, or may have. */

@@ -107,7 +107,10 @@ func (r register) outcome(kind string) string {
 }
 
 func (r register) written(op *line, version int64) register {
-	floor := max(r.Floor, version)
+	floor := r.Floor
+	if version > 0 {
+		floor = version
+	}
 	switch op.Kind {
 	case "delete":
 		return register{Floor: floor}
