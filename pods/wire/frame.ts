@@ -59,13 +59,13 @@ export function encodeFrame(version: number, items: readonly Uint8Array[]): Uint
   return frame;
 }
 
-/** MALFORMED_BODY unless the bytes are a frame. The items are views. */
+/** MALFORMED_BODY unless the bytes are a frame. The items are views, and no Buffers: those compare and slice in ways of their own. */
 export function decodeFrame(frame: Uint8Array): { readonly version: number; readonly items: readonly Uint8Array[] } {
   if (frame.length > limits.wireFrameBytesMax) throw malformed(`a frame has ${frame.length} bytes; the limit is ${limits.wireFrameBytesMax}`);
   const items: Uint8Array[] = [];
   let version = 0;
   try {
-    const reader = new BinaryReader(frame);
+    const reader = new BinaryReader(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
     while (reader.pos < reader.len) {
       const tag = reader.uint32();
       if (tag === versionTag) version = reader.uint32();

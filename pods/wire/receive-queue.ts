@@ -68,7 +68,7 @@ export class ReceiveQueue {
     joining.pieces.push(piece);
     if (!last) return undefined;
     this.#joining[lane] = nothing();
-    const kind = decodeItem(Buffer.concat(joining.pieces, joining.sizeBytes));
+    const kind = decodeItem(concatenated(joining));
     if (kind === undefined) {
       this.settle(lane, joining.cost);
       return undefined;
@@ -76,6 +76,16 @@ export class ReceiveQueue {
     if (kind.$case === 'fragment') throw malformed('a fragment of fragments');
     return { kind, cost: joining.cost };
   }
+}
+
+function concatenated({ pieces, sizeBytes }: Joining): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes);
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
 }
 
 function nothing(): Joining {
