@@ -48,6 +48,8 @@ export interface DataPodOptions {
   readonly diskReadOnlyAtFraction: number;
   /** The log or the store failed: nothing can be acknowledged any more, and the process should end (rule F1). */
   readonly onFailure: (error: Error) => void;
+  /** A replica was opened or closed, serves now or does not any more. */
+  readonly onChange?: () => void;
   readonly flatFloatsMax?: number;
   readonly tailFloatsMax?: number;
   readonly mutations?: Mutations;
@@ -146,6 +148,7 @@ export class DataPod {
         clock: options.clock,
         logger: options.logger.child({ shardUID, collection: spec.name }),
         onFailure: (error) => this.#replicaFailed(shardUID, error),
+        onChange: () => options.onChange?.(),
         onSnapshotNeeded: (source) => this.onSnapshotNeeded(shardUID, source),
         mutations: this.mutations,
         ...(options.flatFloatsMax === undefined ? {} : { flatFloatsMax: options.flatFloatsMax }),
@@ -154,6 +157,7 @@ export class DataPod {
       const service = new ReplicaService(replica, (sizeBytes) => this.disk.checkWritable(sizeBytes));
       const hosted: HostedReplica = { registered, collection: spec.name, collectionGeneration, epoch, replica, service, authorityStore };
       this.#replicas.set(shardUID, hosted);
+      options.onChange?.();
       return hosted;
     } catch (error) {
       if (hasCode(error, 'CORRUPTION')) this.#quarantined.set(shardUID, { registered, error: asShoalError(error) });
@@ -236,6 +240,7 @@ export class DataPod {
     await this.options.fileSystem.remove(this.options.directory.checkpoints(registered.localReplica));
     await this.registry.remove(shardUID);
     await this.options.store.compact(span.start, span.end);
+    this.options.onChange?.();
   }
 
   logStatistics(): LogStatistics {

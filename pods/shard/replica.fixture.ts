@@ -79,6 +79,7 @@ export class OpenReplica {
         onFailure: (error) => {
           if (opened !== undefined) opened.failure = error;
         },
+        onChange: () => undefined,
         onSnapshotNeeded: () => undefined,
         transport: { send: () => undefined, queuedBytes: () => 0 },
         authorityStore: {

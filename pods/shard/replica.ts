@@ -17,6 +17,7 @@ import type { Authority } from '../replication/authority.ts';
 import { isInSync, ReplicationDriver, type AuthorityStore } from '../replication/driver.ts';
 import type { Address, Message, MessageTransport } from '../replication/messages.ts';
 import { isLeading } from '../replication/primary-role.ts';
+import type { CoreState } from '../replication/state.ts';
 import { AppliedSeq } from './applied-seq.ts';
 import type { AppliedState } from './applier.ts';
 import { ApplyLoop } from './apply-loop.ts';
@@ -36,6 +37,8 @@ export interface ReplicaOptions extends RecoveryOptions {
   readonly clock: Clock;
   /** The replica cannot go on: its log or store failed (rule F1). */
   readonly onFailure: (error: Error) => void;
+  /** It serves now, or does not any more. */
+  readonly onChange: () => void;
   /** A1: it cannot be brought up from the primary's log. */
   readonly onSnapshotNeeded: (source: Address) => void;
   readonly mutations?: Mutations;
@@ -51,6 +54,7 @@ export class ShardReplica {
   readonly #applied: AppliedSeq;
   readonly #checkpointer: Checkpointer;
   #spec: CollectionSpec;
+  #served = false;
   #failure: Error | undefined;
   #closed = false;
 
@@ -86,7 +90,10 @@ export class ShardReplica {
       noOpPayload: encodeEntry(noOp),
       events: {
         committed: () => this.#loop.wake(),
-        steppedDown: (because) => this.#writes.giveUpAbove(this.#driver.state.commitSeq, because),
+        steppedDown: (because) => {
+          this.#writes.giveUpAbove(this.#driver.state.commitSeq, because);
+          options.onChange();
+        },
         refused: (aboveSeq, reason) => this.#writes.refuseAbove(aboveSeq, reason),
         takeSnapshotFrom: options.onSnapshotNeeded,
         failed: (error) => this.#fail(error),
@@ -100,7 +107,7 @@ export class ShardReplica {
       driver: this.#driver,
       writes: this.#writes,
       checkpointer: this.#checkpointer,
-      onApplied: () => this.#moveWhenServing(),
+      onApplied: () => this.#onApplied(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -133,6 +140,11 @@ export class ShardReplica {
   /** The newest that it knows; perhaps not the newest there is. */
   get authority(): Authority | undefined {
     return this.#driver.state.authority;
+  }
+
+  /** The state of the protocol, to be looked at. */
+  get protocol(): CoreState {
+    return this.#driver.state;
   }
 
   /** Undefined when it serves as the shard's primary, else why not. */
@@ -258,9 +270,12 @@ export class ShardReplica {
     await this.state.index.close();
   }
 
-  /** The tail moves into the graph only once it serves, so that a start is short. */
-  #moveWhenServing(): void {
-    if (this.notServing === undefined || this.#driver.state.role.kind === 'backup') this.state.index.startMoving();
+  #onApplied(): void {
+    const serves = this.notServing === undefined;
+    if (serves && !this.#served) this.#options.onChange();
+    this.#served = serves;
+    // The tail moves into the graph only once it serves, so that a start is short.
+    if (serves || this.#driver.state.role.kind === 'backup') this.state.index.startMoving();
   }
 
   #checkServing(): void {
