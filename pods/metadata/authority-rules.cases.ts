@@ -65,6 +65,7 @@ export const cases: readonly AuthorityCase[] = [
   { name: 'authority removed', rule: 'G1', old: present, new: shard(undefined), allowed: false },
   { name: 'nothing of the authority changed', rule: 'G1', old: present, new: shard(authority(), {}, { nonce: 'n' }), allowed: true },
   { name: 'another collection', rule: 'G1', old: present, new: shard(authority(), { collection: { name: 'docs', uid: '0f0b1a4e-0000-4000-8000-000000000003' } }), allowed: false },
+  { name: 'another name of the collection', rule: 'G1', old: present, new: shard(authority(), { collection: { name: 'other', uid: present.spec.collection.uid } }), allowed: false },
   { name: 'another generation', rule: 'G1', old: present, new: shard(authority(), { generation: 2 }), allowed: false },
   { name: 'another index', rule: 'G1', old: present, new: shard(authority(), { index: 1 }), allowed: false },
   { name: 'another hash range', rule: 'G1', old: present, new: shard(authority(), { hashRange: { start: '0000000000000000', end: '7fffffffffffffff' } }), allowed: false },
@@ -131,6 +132,14 @@ export const cases: readonly AuthorityCase[] = [
   accepted('a copy out of sync, with a human\'s word', true, { term: 6, primary: primary(d), inSync: [d], configVersion: 8 }, { incarnation: d.incarnation, term: 6 }),
   accepted('a copy out of sync, with a word for another copy', false, { term: 6, primary: primary(d), inSync: [d], configVersion: 8 }, { incarnation: 'other', term: 6 }),
   accepted('a copy out of sync, with a word for another term', false, { term: 6, primary: primary(d), inSync: [d], configVersion: 8 }, { incarnation: d.incarnation, term: 5 }),
+  accepted('a copy out of sync, with a human\'s word, without a new configVersion', false, { term: 6, primary: primary(d), inSync: [d] }, { incarnation: d.incarnation, term: 6 }),
   accepted('a copy out of sync that keeps others in sync', false, { term: 6, primary: primary(d), inSync: [d, b], configVersion: 8 }, { incarnation: d.incarnation, term: 6 }),
+  {
+    name: 'a shrink below minInSync in the term of a word that was taken',
+    rule: 'W5',
+    old: shard(authority({ inSync: [a, b] }), { acceptDataLoss: { incarnation: a.incarnation, term: 5 } }),
+    new: shard(authority({ inSync: [a], configVersion: 8 }), { acceptDataLoss: { incarnation: a.incarnation, term: 5 } }),
+    allowed: false,
+  },
   accepted('a word for this term changes nothing in the same term', false, { primary: primary(d), inSync: [d], configVersion: 8 }, { incarnation: d.incarnation, term: 6 }),
 ];

@@ -69,13 +69,13 @@ const rules: readonly Rule[] = [
     holds: between(
       (before, after, next) =>
         after.term === before.term ||
-        (sameMembers(before.inSync, after.inSync) && after.configVersion === before.configVersion && includes(before.inSync, after.primary)) ||
+        (sameMembers(before.inSync, after.inSync) && includes(before.inSync, after.primary)) ||
         (next.spec.acceptDataLoss?.incarnation === after.primary.incarnation && next.spec.acceptDataLoss.term === after.term && after.inSync.length === 1),
     ),
   },
   {
     message: 'G1: configVersion grows by one exactly when inSync changes',
-    holds: between((before, after) => after.term !== before.term || after.configVersion === before.configVersion + (sameMembers(before.inSync, after.inSync) ? 0 : 1)),
+    holds: between((before, after) => after.configVersion === before.configVersion + (sameMembers(before.inSync, after.inSync) ? 0 : 1)),
   },
   {
     message: 'G1: one member at a time is added, removed, or replaced by a new incarnation',
@@ -84,7 +84,7 @@ const rules: readonly Rule[] = [
   {
     message: 'W5: inSync never shrinks below minInSync',
     holds: between(
-      (before, after, next) => after.inSync.length >= before.inSync.length || after.inSync.length >= next.spec.minInSync || next.spec.acceptDataLoss !== undefined,
+      (before, after, next) => after.term !== before.term || after.inSync.length >= before.inSync.length || after.inSync.length >= next.spec.minInSync,
     ),
   },
 ];
@@ -92,6 +92,7 @@ const rules: readonly Rule[] = [
 function sameIdentity(a: VectorShard['spec'], b: VectorShard['spec']): boolean {
   return (
     a.collection.uid === b.collection.uid &&
+    a.collection.name === b.collection.name &&
     a.generation === b.generation &&
     a.index === b.index &&
     a.hashRange.start === b.hashRange.start &&
