@@ -14,7 +14,7 @@ export type ShardObjectStep = { readonly because: string } & (
 /** `present` is the object of that name; it may belong to another collection, which is being deleted. */
 export function decideShardObject(collection: VectorCollection, index: number, present: VectorShard | undefined): ShardObjectStep {
   const recorded = collection.status.shards[index];
-  if (recorded === undefined || recorded === '') {
+  if (recorded === undefined) {
     if (present === undefined) return { action: 'create', because: `shard ${index} has no object yet` };
     if (present.spec.collection.uid !== collection.metadata.uid) return { action: 'none', because: `the object of shard ${index} still belongs to an earlier collection` };
     return { action: 'record', uid: present.metadata.uid, because: `shard ${index} is not recorded yet` };
@@ -31,7 +31,7 @@ export function decideBootstrap(facts: ShardFacts): ShardStep {
   if (collection?.metadata.uid !== shard.spec.collection.uid) return { action: 'wait', soon: false, because: 'its collection is not there' };
   const recorded = collection.status.shards[shard.spec.index];
   if (recorded !== uid) {
-    if (recorded === undefined || recorded === '') return { action: 'wait', soon: false, because: 'its UID is not recorded in the collection yet' };
+    if (recorded === undefined) return { action: 'wait', soon: false, because: 'its UID is not recorded in the collection yet' };
     return { action: 'stop', condition: 'Lost', because: `the collection has recorded shard ${recorded}, in whose place this object stands` };
   }
   const rollback = decideRollback(facts);

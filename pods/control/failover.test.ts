@@ -19,7 +19,8 @@ const accepting = (term = 6, incarnation = 'copy'): ReturnType<typeof shard> => 
 const cases: { name: string; pods?: Record<string, PodCase>; facts?: Partial<ShardFacts>; expected: unknown }[] = [
   { name: 'the primary leads', expected: { action: 'none' } },
   { name: 'the primary has not answered once, which is no silence yet', pods: { a: { isReachable: false } }, expected: { action: 'none' } },
-  { name: 'nobody has been heard yet', pods: { a: { isUnheard: true } }, expected: wait() },
+  { name: 'nobody has been heard yet', pods: { a: { isUnheard: true } }, expected: wait(true) },
+  { name: 'the only member has not opened its replica yet', pods: { a: { session: 'new', replica: 'none' }, b: silent, c: silent }, expected: wait(true) },
   { name: 'a backup is silent, which is its primary\'s business', pods: { b: silent }, expected: { action: 'none' } },
   { name: 'the primary has not taken up its term', pods: { a: { replica: { role: 'backup', term: 4 } } }, expected: { action: 'nudge', pods: ['a'] } },
 
@@ -31,7 +32,7 @@ const cases: { name: string; pods?: Record<string, PodCase>; facts?: Partial<Sha
   { name: 'a primary whose disk was replaced', pods: { a: { replica: 'none' } }, expected: promoted('b') },
   { name: 'a primary with another incarnation', pods: { a: { replica: { incarnation: 'other' } } }, expected: promoted('b') },
   { name: 'a primary that gave up its term', pods: { a: { replica: { role: 'waiting' } } }, expected: promoted('a') },
-  { name: 'a primary that gave up the term it had just got', pods: { a: { replica: { role: 'waiting' } }, b: silent, c: silent }, facts: { lastGrant: { session: 'session-a', atMs: 95_500 } }, expected: wait() },
+  { name: 'a primary that gave up the term it had just got', pods: { a: { replica: { role: 'waiting' } }, b: silent, c: silent }, facts: { lastGrant: { session: 'session-a', atMs: 95_500 } }, expected: wait(true) },
   { name: 'the same a second later', pods: { a: { replica: { role: 'waiting' } }, b: silent, c: silent }, facts: { lastGrant: { session: 'session-a', atMs: 95_000 } }, expected: promoted('a') },
   { name: 'a primary that is blocked', pods: { a: { replica: { blockedMs: 2_000 } } }, expected: promoted('b') },
   { name: 'a primary that is blocked for a short while', pods: { a: { replica: { blockedMs: 1_999 } } }, expected: { action: 'none' } },

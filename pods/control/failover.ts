@@ -55,7 +55,7 @@ function suspect(facts: ShardFacts, { primary, term }: ShardAuthority): Suspicio
   const yes = (because: string): Suspicion => ({ because, isSuspect: true, isUnfit: false, step: { action: 'none', because } });
   const no = (step: ShardStep): Suspicion => ({ because: step.because, isSuspect: false, isUnfit: false, step });
   if (pod?.isSilent === true) return yes(`the primary's pod ${primary.pod} has not answered for ${limits.suspectAfterMs} ms`);
-  if (pod?.report === undefined) return no({ action: 'wait', soon: false, because: `${primary.pod} has not been heard yet` });
+  if (pod?.report === undefined) return no({ action: 'wait', soon: true, because: `${primary.pod} has not been heard yet` });
   const { report } = pod;
   if (report.podUID !== primary.podUID || report.session !== primary.session) return yes(`the process on ${primary.pod} is another one than was granted term ${term}`);
   const replica = report.replicas.get(facts.shard.metadata.uid);
@@ -92,7 +92,7 @@ function chooseCandidate(facts: ShardFacts, authority: ShardAuthority, mutations
   if (best === undefined) {
     const because = `no member in sync can lead: ${refusals.map(({ refused }) => refused).join(', ')}`;
     if (refusals.every(({ why }) => why === 'lacks-entries')) return { action: 'stop', condition: 'CommittedEntriesMissing', because };
-    return { action: 'wait', soon: refusals.some(({ why }) => why === 'report-too-old'), because };
+    return { action: 'wait', soon: refusals.some(({ why }) => why === 'early'), because };
   }
   const next = nextTerm(authority, best.member, best.found.report);
   const isOutside = !authority.inSync.some((member) => sameMember(member, best.member));
@@ -105,7 +105,8 @@ function chooseCandidate(facts: ShardFacts, authority: ShardAuthority, mutations
 
 interface Refusal {
   readonly refused: string;
-  readonly why: 'away' | 'report-too-old' | 'lacks-entries';
+  /** `early`: a newer report may say otherwise. */
+  readonly why: 'away' | 'early' | 'lacks-entries';
 }
 
 function examine(facts: ShardFacts, authority: ShardAuthority, member: ShardMember, claims: readonly ReportedReplica[], exceptPrimary: boolean): ReportedReplica | Refusal {
@@ -114,14 +115,14 @@ function examine(facts: ShardFacts, authority: ShardAuthority, member: ShardMemb
   if (pod?.report === undefined || !pod.isReachable || pod.isSilent) return away('does not answer');
   if (exceptPrimary && member.pod === authority.primary.pod) return away('is the primary itself');
   const replica = pod.report.replicas.get(facts.shard.metadata.uid);
-  if (replica === undefined) return away('has no such replica');
+  if (replica === undefined) return { refused: `${member.pod} has not opened its replica`, why: 'early' };
   if (replica.incarnation !== member.incarnation) return away('holds another incarnation');
   if (replica.quarantined && authority.inSync.length > 1) return away('is damaged');
   const claim = claims.find((other) => other.replica.commitSeq > replica.lastSeq);
   if (claim === undefined) return { pod, report: pod.report, replica };
   const refused = `${member.pod} ends at seq ${replica.lastSeq}, and ${claim.pod.name} reported ${claim.replica.commitSeq} as committed`;
   // Unless it was asked after the claim had been heard, it may have the entries by now.
-  return { refused, why: pod.report.askedAtMs >= claim.report.answeredAtMs ? 'lacks-entries' : 'report-too-old' };
+  return { refused, why: pod.report.askedAtMs >= claim.report.answeredAtMs ? 'lacks-entries' : 'early' };
 }
 
 /** Most entries first; then no draining pod, fewest primaries, name. */
@@ -154,5 +155,5 @@ function acceptedLoss(facts: ShardFacts, authority: ShardAuthority, why: string)
 
 function regrant({ lastGrant, nowMs }: ShardFacts, { primary }: ShardAuthority): ShardStep | undefined {
   if (lastGrant?.session !== primary.session || nowMs - lastGrant.atMs >= regrantDelayMs) return undefined;
-  return { action: 'wait', soon: false, because: `${primary.pod} gave up the term it had just been granted` };
+  return { action: 'wait', soon: true, because: `${primary.pod} gave up the term it had just been granted` };
 }

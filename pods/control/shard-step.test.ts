@@ -19,6 +19,7 @@ const withFour = (inSync: readonly string[], change: Partial<VectorShard['spec']
   shard({ replicas: four, ...change }, { authority: authority({ primary: primaryOn(primary), inSync: inSync.map(member) }) });
 const bLeads: Record<string, PodCase> = { a: { replica: { role: 'backup' } }, b: { replica: { role: 'primary' } }, d: {} };
 const deleted = (change: Partial<VectorShard['spec']> = {}): VectorShard => ({ ...shard(change), metadata: { ...shard().metadata, deletionTimestampMs: 5 } });
+const deletedToo = { collection: { ...collection(), metadata: { ...collection().metadata, deletionTimestampMs: 4 } } };
 const handover = (term: number, to?: string): VectorShard => shard({}, { handover: { id: 'h', term, ...(to === undefined ? {} : { to: member(to) }) } });
 
 const cases: { name: string; shard: VectorShard; pods?: Record<string, PodCase>; facts?: Partial<ShardFacts>; expected: unknown }[] = [
@@ -41,9 +42,10 @@ const cases: { name: string; shard: VectorShard; pods?: Record<string, PodCase>;
   { name: 'S1: in an earlier term', shard: handover(4), expected: { action: 'none' } },
   { name: 'S1: nobody else can', shard: handover(5), pods: { b: { isReachable: false }, c: { replica: { quarantined: true } } }, expected: { action: 'wait', soon: false } },
 
-  { name: 'deleted: pods hold data', shard: deleted(), pods: { b: { replica: 'none' } }, expected: { action: 'nudge', pods: ['a', 'c'] } },
-  { name: 'deleted: one has not been heard', shard: deleted(), pods: { a: { replica: 'none' }, b: { replica: 'none' }, c: { isUnheard: true } }, expected: { action: 'wait', soon: true } },
-  { name: 'deleted: no data is left where anybody answers', shard: deleted(), pods: { a: { replica: 'none' }, b: { replica: 'none' }, c: { isSilent: true } }, expected: { action: 'release' } },
+  { name: 'deleted: pods hold data', shard: deleted(), facts: deletedToo, pods: { b: { replica: 'none' } }, expected: { action: 'nudge', pods: ['a', 'c'] } },
+  { name: 'deleted: one has not been heard', shard: deleted(), pods: { a: { replica: 'none' }, b: { replica: 'none' }, c: { isUnheard: true } }, facts: deletedToo, expected: { action: 'wait', soon: true } },
+  { name: 'deleted: no data is left where anybody answers', shard: deleted(), pods: { a: { replica: 'none' }, b: { replica: 'none' }, c: { isSilent: true } }, facts: deletedToo, expected: { action: 'release' } },
+  { name: 'deleted, and the collection is not', shard: deleted(), pods: { a: { replica: 'none' }, b: { replica: 'none' }, c: { replica: 'none' } }, expected: { action: 'wait', soon: false } },
 ];
 
 for (const { name, shard: object, pods: changes, facts: change, expected } of cases) {

@@ -29,8 +29,13 @@ export function nextShardStep(facts: ShardFacts, mutations: Mutations): ShardSte
   return move.action === 'none' ? switchover : move;
 }
 
-/** Pods remove the data of a shard that is being deleted. One that does not answer keeps it as an orphan, under a UID that comes never again. */
-function decideRelease({ shard, pods }: ShardFacts): ShardStep {
+/**
+ * Pods remove the data of a shard that is being deleted with its collection; one that was deleted by itself, by mistake,
+ * stays as it is. A pod that does not answer keeps the data as an orphan, under a UID that never comes again.
+ */
+function decideRelease({ shard, collection, pods }: ShardFacts): ShardStep {
+  const isOwnerDeleting = collection?.metadata.uid === shard.spec.collection.uid && isDeleting(collection);
+  if (!isOwnerDeleting) return { action: 'wait', soon: false, because: 'it was deleted, but its collection was not: its data is kept' };
   const holders = reportsOf(shard.metadata.uid, pods).filter(({ pod }) => !pod.isSilent);
   const unheard = shard.spec.replicas.filter((name) => pods.get(name)?.report === undefined && pods.get(name)?.isSilent !== true);
   if (holders.length > 0) return { action: 'nudge', pods: holders.map(({ pod }) => pod.name), because: `${holders.map(({ pod }) => pod.name).join(', ')} has to remove its data` };

@@ -154,6 +154,8 @@ export const collectionFinalizer = 'shoal.dev/shards';
 /** The data of a shard has to be removed before its object goes. */
 export const shardFinalizer = 'shoal.dev/data';
 
+/** Label of a shard: the name of its collection's object. */
+export const collectionLabel = 'shoal.dev/collection';
 /** Label of the collection that holds the system's own records; it is not shown to users. */
 export const systemLabel = 'shoal.dev/system';
 /** Its object's name too: the dot keeps it apart from every name that `collectionObjectName` gives. */

@@ -1,0 +1,394 @@
+/**
+ * The loop that keeps shards led, placed and recorded. Level-triggered: whatever happens (a report, a watch, a change of
+ * the pods) only says which object to look at; each look reads it anew, decides (`pods/control`), and writes at most one
+ * compare-and-swap. Several controllers at once do no harm: one of them wins each swap.
+ *
+ *     probes, watches ─▶ decide from what is known ─▶ queue ─▶ read ─▶ decide ─▶ write ─▶ tell the pods
+ */
+
+import type { Clock } from '../kernel/clock.ts';
+import { hasCode } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { noMutations, type Mutations } from '../kernel/mutations.ts';
+import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
+import type { PodClient, ReplicaReport } from '../domain/pod-service.ts';
+import type { ObservedPod } from '../control/observation.ts';
+import type { PlacementFacts } from '../control/placement.ts';
+import { standingStop, type ShardFacts, type ShardStep } from '../control/shard-facts.ts';
+import { nextShardStep } from '../control/shard-step.ts';
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
+import { isDeleting, isUpToDate, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { CollectionWriter } from './collection-writer.ts';
+import { KnownShards } from './known-shards.ts';
+import type { PodDirectory } from './pod-directory.ts';
+import { PodProber } from './pod-prober.ts';
+import { ShardWriter, type StepOutcome } from './shard-writer.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export interface ShardControllerOptions {
+  readonly metadata: ClusterMetadata;
+  readonly pods: PodClient;
+  readonly directory: PodDirectory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the system's own collection, which is made at the first start. */
+  readonly systemReplication: CollectionSpec['replication'];
+  /** For the simulator alone. */
+  readonly mutations?: Mutations;
+}
+
+const soonMsMin = 10;
+const conflictDelayMs = 20;
+const failureDelayMs = 1_000;
+/** Everything that may matter announces itself; this is for what does not. */
+const restDelayMs = 10_000;
+/** Between two attempts at a switchover that fails: each one stops writes for a while. It doubles. */
+const switchPauseMsMin = 1_000;
+const switchPauseMsMax = 60_000;
+const shardKey = (name: string): string => `shard/${name}`;
+const collectionKey = (name: string): string => `collection/${name}`;
+
+export class ShardController {
+  readonly #options: ShardControllerOptions;
+  readonly #mutations: Mutations;
+  readonly #shards = new KnownShards();
+  readonly #collections = new Map<string, VectorCollection>();
+  readonly #prober: PodProber;
+  readonly #shardWriter: ShardWriter;
+  readonly #collectionWriter: CollectionWriter;
+  readonly #queue: WorkQueue;
+  readonly #lastGrants = new Map<string, { readonly session: string; readonly atMs: number }>();
+  readonly #switchPauses = new Map<string, { readonly lengthMs: number; readonly untilMs: number }>();
+  /** How often in a row a key has waited for something that should come soon. */
+  readonly #soonCounts = new Map<string, number>();
+  /** Keys that will be looked at soon, and what they wait for. */
+  readonly #unsettled = new Map<string, string>();
+  readonly #settledWaiters = new Set<() => void>();
+  readonly #unwatch: (() => void)[] = [];
+  #isStarted = false;
+
+  constructor(options: ShardControllerOptions) {
+    this.#options = options;
+    this.#mutations = options.mutations ?? noMutations;
+    const { metadata, pods, clock, logger } = options;
+    this.#prober = new PodProber({ pods, clock, onChange: (now, before) => this.#onReport(now, before) });
+    this.#shardWriter = new ShardWriter({ metadata, pods, prober: this.#prober, clock, logger });
+    this.#collectionWriter = new CollectionWriter({
+      metadata,
+      clock,
+      logger,
+      placement: () => this.#placement(),
+      known: (name) => this.#shards.get(name)?.shard,
+      reserve: (names) => this.#shards.reserve(names),
+      onShard: (shard) => this.#remember(shard, -Infinity),
+      isServing: (shard) => this.#isServing(shard),
+    });
+    this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key) });
+  }
+
+  /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read. */
+  async start(): Promise<void> {
+    const { metadata, directory } = this.#options;
+    this.#unwatch.push(
+      metadata.shards.watch((name) => this.#onShardChange(name)),
+      metadata.collections.watch((name) => this.#enqueue(collectionKey(name))),
+      directory.watch(() => this.#onPodsChange()),
+    );
+    const readAtMs = this.#options.clock.monotonicMs();
+    const [collections, shards] = await Promise.all([metadata.collections.list(), metadata.shards.list()]);
+    for (const shard of shards) this.#shards.put({ shard, readAtMs });
+    for (const collection of collections) this.#collections.set(collection.metadata.name, collection);
+    await this.#ensureSystemCollection();
+    this.#isStarted = true;
+    this.#prober.start();
+    this.#onPodsChange();
+    for (const name of this.#collections.keys()) this.#enqueue(collectionKey(name));
+  }
+
+  /** Something has changed on the pod: asks it now instead of at the next probe. */
+  podChanged(name: string): void {
+    void this.#prober.ask(name);
+  }
+
+  /** Resolves when all that answers has what it needs: every shard led, every collection ready, or a reason why not. */
+  async settled(signal: AbortSignal): Promise<void> {
+    while (this.#unsettled.size > 0 || !this.#queue.isIdle) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#settledWaiters.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#settledWaiters.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    }
+  }
+
+  /** What is being waited for, by object; for status and tests. */
+  unsettled(): ReadonlyMap<string, string> {
+    return this.#unsettled;
+  }
+
+  /** Pods as the controller sees them. */
+  pods(): ReadonlyMap<string, ObservedPod> {
+    return this.#prober.pods;
+  }
+
+  async close(): Promise<void> {
+    for (const unwatch of this.#unwatch) unwatch();
+    this.#prober.close();
+    await this.#queue.close();
+  }
+
+  async #ensureSystemCollection(): Promise<void> {
+    if ([...this.#collections.values()].some(({ metadata }) => metadata.labels[systemLabel] !== undefined)) return;
+    try {
+      const made = await this.#options.metadata.collections.create({
+        metadata: { name: systemCollectionName, labels: { [systemLabel]: 'true' } },
+        spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' }, replication: this.#options.systemReplication }),
+      });
+      this.#collections.set(made.metadata.name, made);
+    } catch (error) {
+      // Another controller was faster; the watch tells.
+      if (!hasCode(error, 'CONFLICT')) throw error;
+    }
+  }
+
+  // What may need a look.
+
+  #onShardChange(name: string): void {
+    const seen = this.#options.metadata.shards.peek(name);
+    if (seen === undefined) return this.#enqueue(shardKey(name));
+    this.#remember(seen, -Infinity);
+  }
+
+  #onPodsChange(): void {
+    const listed = this.#options.directory.list().map(({ name }) => name);
+    const wanted = new Set([...listed, ...this.#shards.pods()]);
+    for (const name of wanted) this.#prober.know(name);
+    for (const name of this.#prober.pods.keys()) if (!wanted.has(name)) this.#prober.forget(name);
+    for (const name of this.#shards.names()) this.#examine(name);
+    for (const [name, collection] of this.#collections) if (!isUpToDate(collection)) this.#enqueue(collectionKey(name));
+  }
+
+  #onReport(now: ObservedPod, before: ObservedPod): void {
+    const isOther = now.isSilent !== before.isSilent || now.isReachable !== before.isReachable || now.report?.session !== before.report?.session || now.report?.podUID !== before.report?.podUID;
+    if (isOther) {
+      if (now.isSilent !== before.isSilent) this.#options.logger.warn({ pod: now.name }, now.isSilent ? 'the pod does not answer' : 'the pod answers');
+      for (const name of this.#shards.onPod(now.name)) this.#examine(name);
+      // There may be room now for a collection that had none.
+      for (const [name, collection] of this.#collections) if (!isUpToDate(collection)) this.#enqueue(collectionKey(name));
+    }
+    const [replicas, earlier] = [now.report?.replicas, before.report?.replicas];
+    if (replicas === undefined || replicas === earlier) return;
+    for (const uid of new Set([...replicas.keys(), ...(earlier?.keys() ?? [])])) {
+      const name = this.#shards.nameOf(uid);
+      if (name !== undefined && isNews(replicas.get(uid), earlier?.get(uid))) this.#examine(name);
+    }
+  }
+
+  #remember(shard: VectorShard, readAtMs: number): void {
+    this.#shards.put({ shard, readAtMs });
+    if (!this.#isStarted) return;
+    for (const pod of shard.spec.replicas) this.#prober.know(pod);
+    this.#examine(shard.metadata.name);
+  }
+
+  /** Decides from what is known whether the object is worth a read. */
+  #examine(name: string): void {
+    const known = this.#shards.get(name);
+    if (known === undefined || !this.#isStarted) return;
+    const step = nextShardStep(this.#facts(known.shard, known.readAtMs, this.#collectionOf(known.shard), false), this.#mutations);
+    if (needsNothing(known.shard, step)) {
+      this.#rest(name, step);
+      const collection = this.#collectionOf(known.shard);
+      if (collection !== undefined && !isUpToDate(collection)) this.#enqueue(collectionKey(collection.metadata.name));
+    } else if (step.action === 'wait') this.#waitSoon(name, step.because);
+    else if (step.action === 'nudge' && this.#soonCounts.has(shardKey(name))) this.#waitSoon(name, step.because);
+    else this.#enqueue(shardKey(name), step.action === 'change-spec' || step.action === 'switch' || step.action === 'release' ? 'normal' : 'urgent');
+  }
+
+  #enqueue(key: string, priority: 'urgent' | 'normal' = 'normal'): void {
+    if (!this.#isStarted) return;
+    this.#unsettled.set(key, this.#unsettled.get(key) ?? 'it is looked at');
+    this.#queue.add(key, priority);
+  }
+
+  #rest(name: string, step: ShardStep): void {
+    const key = shardKey(name);
+    this.#soonCounts.delete(key);
+    if (step.action === 'wait' || step.action === 'stop') this.#queue.addAfter(key, restDelayMs);
+    this.#settle(key);
+  }
+
+  #waitSoon(name: string, because: string): void {
+    const key = shardKey(name);
+    const count = this.#soonCounts.get(key) ?? 0;
+    this.#soonCounts.set(key, count + 1);
+    this.#unsettled.set(key, because);
+    for (const pod of this.#shards.get(name)?.shard.spec.replicas ?? []) this.#prober.askSoon(pod);
+    this.#queue.addAfter(key, Math.min(soonMsMin * 2 ** Math.min(count, 10), limits.probeIntervalMs));
+  }
+
+  #settle(key: string): void {
+    this.#unsettled.delete(key);
+    if (this.#unsettled.size === 0) for (const wake of this.#settledWaiters) wake();
+  }
+
+  // A look.
+
+  async #run(key: string): Promise<void> {
+    const slash = key.indexOf('/');
+    const name = key.slice(slash + 1);
+    try {
+      if (key.startsWith('shard/')) await this.#lookAtShard(name);
+      else await this.#lookAtCollection(name);
+    } catch (error) {
+      const isConflict = hasCode(error, 'CONFLICT');
+      if (!isConflict) this.#options.logger.warn({ error, object: key }, 'the step failed; looking again');
+      this.#unsettled.set(key, 'the last step failed');
+      this.#queue.addAfter(key, isConflict ? conflictDelayMs : failureDelayMs);
+    }
+    if (this.#queue.isIdle || this.#unsettled.size === 0) for (const wake of this.#settledWaiters) wake();
+  }
+
+  async #lookAtShard(name: string): Promise<void> {
+    const { metadata, clock, directory } = this.#options;
+    const readAtMs = clock.monotonicMs();
+    const shard = await metadata.shards.get(name);
+    if (shard === undefined) return this.#forgetShard(name);
+    const needsCollection = shard.status.authority === undefined || isDeleting(shard);
+    const collection = needsCollection ? await metadata.collections.get(collectionOfShard(name)) : this.#collectionOf(shard);
+    const { authority } = shard.status;
+    const isPrimaryGone = shard.spec.acceptDataLoss !== undefined && authority !== undefined && (await directory.isGone(authority.primary.pod, authority.primary.podUID));
+    const step = nextShardStep(this.#facts(shard, readAtMs, collection, isPrimaryGone), this.#mutations);
+    this.#shards.put({ shard, readAtMs });
+    if (needsNothing(shard, step)) return this.#rest(name, step);
+    if (step.action === 'wait') {
+      // Its UID may not be recorded yet, which is the collection's business.
+      if (authority === undefined && collection !== undefined && !collection.status.shards.includes(shard.metadata.uid)) this.#enqueue(collectionKey(collection.metadata.name));
+      return this.#waitSoon(name, step.because);
+    }
+    // What is about to be granted counts already for others that choose a primary now.
+    if (step.action === 'bootstrap' || step.action === 'promote') this.#shards.put({ shard: { ...shard, status: { ...shard.status, authority: step.authority } }, readAtMs: -Infinity });
+    const outcome = step.action === 'switch' ? await this.#switch(shard, step) : await this.#shardWriter.carryOut(shard, step);
+    if (outcome.granted !== undefined) this.#lastGrants.set(name, { session: outcome.granted, atMs: clock.monotonicMs() });
+    if (step.action === 'release') return this.#forgetShard(name);
+    if (outcome.shard !== undefined) {
+      this.#soonCounts.delete(shardKey(name));
+      this.#settle(shardKey(name));
+      this.#remember(outcome.shard, readAtMs);
+    } else if (step.action === 'nudge') this.#waitSoon(name, step.because);
+    else this.#settle(shardKey(name));
+  }
+
+  async #switch(shard: VectorShard, step: ShardStep): Promise<StepOutcome> {
+    const { name } = shard.metadata;
+    const nowMs = this.#options.clock.monotonicMs();
+    const pause = this.#switchPauses.get(name);
+    if (pause !== undefined && nowMs < pause.untilMs) {
+      this.#queue.addAfter(shardKey(name), pause.untilMs - nowMs);
+      return {};
+    }
+    let outcome: StepOutcome = {};
+    try {
+      outcome = await this.#shardWriter.carryOut(shard, step);
+    } catch (error) {
+      this.#options.logger.info({ error, shard: name }, 'the switchover failed; it is tried again later');
+    }
+    if (outcome.shard !== undefined) this.#switchPauses.delete(name);
+    else {
+      const lengthMs = Math.min(switchPauseMsMax, pause === undefined ? switchPauseMsMin : 2 * pause.lengthMs);
+      this.#switchPauses.set(name, { lengthMs, untilMs: this.#options.clock.monotonicMs() + lengthMs });
+      this.#queue.addAfter(shardKey(name), lengthMs);
+    }
+    return outcome;
+  }
+
+  async #lookAtCollection(name: string): Promise<void> {
+    const collection = await this.#options.metadata.collections.get(name);
+    if (collection === undefined) {
+      this.#collections.delete(name);
+      return this.#settle(collectionKey(name));
+    }
+    const isNew = this.#collections.get(name)?.metadata.resourceVersion !== collection.metadata.resourceVersion;
+    this.#collections.set(name, collection);
+    if (isNew) for (const shard of shardObjectNames(name, collection.status.routing.generation, collection.spec.shards)) this.#examine(shard);
+    const outcome = await this.#collectionWriter.bringUp(collection);
+    if (outcome.state === 'waiting') {
+      // Each change of its shards brings it back; this is for what no change announces.
+      this.#unsettled.set(collectionKey(name), outcome.because);
+      this.#queue.addAfter(collectionKey(name), restDelayMs);
+      return;
+    }
+    if (outcome.state === 'stuck') this.#queue.addAfter(collectionKey(name), restDelayMs);
+    this.#settle(collectionKey(name));
+  }
+
+  #forgetShard(name: string): void {
+    this.#shards.remove(name);
+    this.#lastGrants.delete(name);
+    this.#switchPauses.delete(name);
+    this.#soonCounts.delete(shardKey(name));
+    this.#settle(shardKey(name));
+    this.#enqueue(collectionKey(collectionOfShard(name)));
+  }
+
+  async #isServing(shard: VectorShard): Promise<boolean> {
+    const { uid } = shard.metadata;
+    const authority = shard.status.authority!;
+    const primary = this.#prober.pods.get(authority.primary.pod)?.report;
+    const replica = primary?.session === authority.primary.session ? primary.replicas.get(uid) : undefined;
+    if (replica?.role !== 'primary' || replica.term !== authority.term || replica.appliedSeq === 0) return false;
+    const members = authority.inSync.filter(({ pod }) => this.#prober.pods.get(pod)?.isReachable === true);
+    await Promise.all(members.map(({ pod }) => this.#shardWriter.tell(uid, pod)));
+    return true;
+  }
+
+  #collectionOf(shard: VectorShard): VectorCollection | undefined {
+    const found = this.#collections.get(collectionOfShard(shard.metadata.name));
+    return found?.metadata.uid === shard.spec.collection.uid ? found : undefined;
+  }
+
+  #placement(): PlacementFacts {
+    const pods = this.#options.directory.list().map((pod) => ({ ...pod, isSilent: this.#prober.pods.get(pod.name)?.isSilent === true }));
+    return { pods, load: this.#shards.load };
+  }
+
+  #facts(shard: VectorShard, readAtMs: number, collection: VectorCollection | undefined, isPrimaryGone: boolean): ShardFacts {
+    const lastGrant = this.#lastGrants.get(shard.metadata.name);
+    return {
+      shard,
+      readAtMs,
+      collection,
+      pods: this.#prober.pods,
+      placement: this.#placement(),
+      primaryCounts: this.#shards.primaryCounts(shard),
+      isPrimaryGone,
+      nowMs: this.#options.clock.monotonicMs(),
+      ...(lastGrant === undefined ? {} : { lastGrant }),
+    };
+  }
+}
+
+/** Whether there is nothing to do until something else happens. */
+function needsNothing(shard: VectorShard, step: ShardStep): boolean {
+  return step.action === 'none' || (step.action === 'wait' && !step.soon) || (step.action === 'stop' && standingStop(shard)?.condition === step.condition);
+}
+
+/** Whether a decision may fall differently by it. */
+function isNews(now: ReplicaReport | undefined, before: ReplicaReport | undefined): boolean {
+  return (
+    now?.role !== before?.role ||
+    now?.term !== before?.term ||
+    now?.incarnation !== before?.incarnation ||
+    now?.configVersion !== before?.configVersion ||
+    now?.quarantined !== before?.quarantined ||
+    (now?.blockedMs ?? 0) >= limits.suspectAfterMs !== (before?.blockedMs ?? 0) >= limits.suspectAfterMs ||
+    (now?.appliedSeq ?? 0) > 0 !== (before?.appliedSeq ?? 0) > 0
+  );
+}
