@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isLoopback, printableConfig, readServerConfig, serverHelp, serverOptions } from './config.ts';
-import type { ConfigSources, ServerConfig } from './config.ts';
+import { isLoopback, readServerConfig, serverOptions, type ServerConfig } from './config.ts';
 import { ShoalError } from './errors.ts';
+import { optionsHelp, printableOptions, type ConfigSources } from './options.ts';
 
 const sources = (argv: string[], environment: Record<string, string> = {}, file?: string): ConfigSources => ({
   argv,
@@ -65,12 +65,12 @@ test('API keys come from either variable and are never printed', () => {
   const config: ServerConfig = readServerConfig(sources([], { API_KEYS: 'hush-1, hush-2,' }));
   assert.deepEqual(config.apiKeys, ['hush-1', 'hush-2']);
   assert.deepEqual(readServerConfig(sources([], { API_KEYS: 'a', SHOAL_API_KEYS: 'b' })).apiKeys, ['b']);
-  assert.equal(printableConfig(config)['api-keys'], '2 given');
-  assert.doesNotMatch(JSON.stringify(printableConfig(config)), /hush/);
+  assert.equal(printableOptions(serverOptions, config)['api-keys'], '2 given');
+  assert.doesNotMatch(JSON.stringify(printableOptions(serverOptions, config)), /hush/);
 });
 
 test('the help names every flag and variable', () => {
-  const help = serverHelp('shoal standalone');
+  const help = optionsHelp('shoal standalone', serverOptions);
   for (const option of Object.values(serverOptions)) {
     if (!('secret' in option)) assert.match(help, new RegExp(`--(no-)?${option.flag}\\b`));
     for (const variable of option.variables) assert.ok(help.includes(variable), variable);

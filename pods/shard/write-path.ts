@@ -3,6 +3,7 @@
  * answer comes when its entry is applied, or when nobody can say any more what becomes of it.
  */
 
+import { withSignal } from '../kernel/deadline.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Idempotency, OperationResult } from '../domain/write.ts';
@@ -121,7 +122,7 @@ export class WritePath {
         const resolve = await prepare();
         signal.throwIfAborted();
         this.#options.checkServing();
-        return await this.#propose(idempotency, resolve);
+        return await this.#propose(idempotency, signal, resolve);
       } finally {
         releaseLatches();
       }
@@ -130,13 +131,14 @@ export class WritePath {
     }
   }
 
-  #propose(idempotency: Idempotency | undefined, resolve: Resolve): Promise<WriteOutcome> | WriteOutcome {
+  #propose(idempotency: Idempotency | undefined, signal: AbortSignal, resolve: Resolve): Promise<WriteOutcome> | WriteOutcome {
     const { state, driver } = this.#options;
     // D1 once more: others of this client may have been applied while this one waited for room and latches.
     const remembered = idempotency === undefined ? undefined : state.idempotency.find(idempotency);
     if (remembered !== undefined) return remembered;
     const { operations, results } = resolve(driver.state.lastSeq + 1);
-    if (operations.length === 0 && idempotency === undefined) return { seq: driver.state.appliedSeq, results };
+    // Nothing to log; but what was decided by must have been the newest state there is (rule R1).
+    if (operations.length === 0 && idempotency === undefined) return withSignal(driver.readRound(), signal).then(() => ({ seq: driver.state.appliedSeq, results }));
     const entry: Entry = { idempotency, operations, results };
     checkEntrySize(entry);
     const payload = encodeEntry(entry);

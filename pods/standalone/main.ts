@@ -5,7 +5,8 @@ import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { asShoalError } from '../kernel/errors.ts';
 import { systemClock } from '../kernel/clock.ts';
-import { readServerConfig, serverHelp, wantsHelp, type ServerConfig } from '../kernel/config.ts';
+import { readServerConfig, serverOptions, type ServerConfig } from '../kernel/config.ts';
+import { optionsHelp, wantsHelp } from '../kernel/options.ts';
 import { processLogger } from '../kernel/logger.ts';
 import { createShutdown, exitOnSignals } from '../kernel/shutdown.ts';
 import { programVersion } from '../kernel/version.ts';
@@ -14,7 +15,7 @@ import { startStandalone, type Standalone } from './standalone.ts';
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
 export async function main(argv: readonly string[]): Promise<number> {
   if (wantsHelp(argv)) {
-    process.stdout.write(serverHelp('shoal standalone'));
+    process.stdout.write(optionsHelp('shoal standalone', serverOptions));
     return 0;
   }
   let config: ServerConfig;
