@@ -12,6 +12,12 @@ if (command === '--version' || command === '-V') {
 } else if (command === 'standalone') {
   const { main } = await import('./pods/standalone/main.ts');
   process.exitCode = await main(rest);
+} else if (command === 'pod') {
+  const { main } = await import('./pods/service/main.ts');
+  process.exitCode = await main(rest);
+} else if (command === 'failover-controller') {
+  const { main } = await import('./pods/controller/main.ts');
+  process.exitCode = await main(rest);
 } else {
   const { main } = await import('./pods/cli/main.ts');
   process.exitCode = await main(process.argv.slice(2), {

@@ -70,6 +70,8 @@ export const limits = {
   metadataTimeoutMs: 2_000,
   /** Rule S1: a primary that stopped its writes takes them up again after this time. */
   handoverMsMax: 2_000,
+  /** A pod that ends serves on for so long, until other pods lead its shards. */
+  podHandoverMsMax: 30_000,
 
   // Controller of shards (rule P1)
   probeIntervalMs: 500,
@@ -164,6 +166,24 @@ export const limits = {
   kubeWatchSilenceMsMax: 70_000,
   /** A connection that is silent for so long is probed by the kernel. */
   kubeKeepAliveProbeMs: 10_000,
+
+  // Router
+  /** From its first failure on a request of a shard is tried again for so long, if its deadline allows (the last error). */
+  shardRetryMsMax: 15_000,
+  shardRetryFirstPauseMs: 10,
+  shardRetryPauseMsMax: 500,
+  /** Reads of the metadata that contradictions cause, over all requests of the process. */
+  mapRefreshesPerSecondMax: 20,
+  /** A replica that failed is passed over for so long while there are others. */
+  replicaAvoidedMs: 500,
+  /** Replicas whose latency is remembered. */
+  measuredReplicaCountMax: 65_536,
+  /** Reads that are sent to a second replica because the first is late, as a part of all. */
+  hedgedFractionMax: 0.05,
+  hedgeBurstCountMax: 10,
+  /** How late, while too few reads of the shard were measured; and at least. */
+  hedgeFirstDelayMs: 50,
+  hedgeShortestDelayMs: 2,
 
   // Keys, feedback
   apiKeyCountMax: 10_000,

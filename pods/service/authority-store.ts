@@ -32,6 +32,14 @@ export class ShardAuthorityStore implements AuthorityStore {
     this.#mutations = mutations;
   }
 
+  /** Rule S1: the primary of `term` asks to be relieved. */
+  async askHandover(term: number): Promise<void> {
+    await this.read();
+    const known = this.#known;
+    if (known?.status.authority?.term !== term || known.status.handover?.term === term) return;
+    this.#known = await this.#shards.replaceStatus({ ...known, status: { ...known.status, handover: { id: this.#random.uuid(), term } } });
+  }
+
   /** Taken from a read that somebody else made. */
   learn(shard: VectorShard): void {
     this.#known = shard;

@@ -1,0 +1,145 @@
+/** `shoal pod`: a data pod of a cluster. Hosts the replicas that VectorShard objects give it, and serves gateways and other pods. */
+
+import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
+import { resolve } from 'node:path';
+import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { podOptions, readPodConfig } from '../kernel/config.ts';
+import { asShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import { processLogger, type Logger } from '../kernel/logger.ts';
+import { nodeFileSystem } from '../kernel/node-file-system.ts';
+import { optionsHelp, wantsHelp } from '../kernel/options.ts';
+import { systemRandom } from '../kernel/random.ts';
+import { createShutdown, exitOnSignals, type Shutdown } from '../kernel/shutdown.ts';
+import { programVersion } from '../kernel/version.ts';
+import { kubeEndpoint } from '../kube/endpoint.ts';
+import { openPodLog } from '../log/pod-log.ts';
+import { openKubeMetadata } from '../metadata/kube-metadata.ts';
+import { openRocksdbStore } from '../storage/rocksdb-store.ts';
+import { observeProcess } from '../telemetry/process-metrics.ts';
+import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
+import { startStatusServer } from '../telemetry/status-server.ts';
+import { openPeers } from '../wire/open-peers.ts';
+import { startPeerServer } from '../wire/peer-server.ts';
+import { openDataDirectory } from './data-directory.ts';
+import { handOver } from './handover.ts';
+import { openPod } from './open-pod.ts';
+import { observePod } from './pod-metrics.ts';
+
+type Config = ReturnType<typeof readPodConfig>;
+
+/** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
+export async function main(argv: readonly string[]): Promise<number> {
+  if (wantsHelp(argv)) {
+    process.stdout.write(optionsHelp('shoal pod', podOptions));
+    return 0;
+  }
+  let config: Config;
+  try {
+    config = readPodConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  } catch (error) {
+    process.stderr.write(`shoal pod: ${asShoalError(error).message}\n`);
+    return 2;
+  }
+  const logger = processLogger(config.logLevel);
+  const shutdown = createShutdown(systemClock, logger);
+  exitOnSignals(process, shutdown, systemClock);
+  try {
+    process.stdout.write(await start({ ...config, dataDirectory: resolve(config.dataDirectory) }, logger, shutdown));
+    flushCompileCache();
+    return await new Promise<number>(() => undefined);
+  } catch (error) {
+    const { code, message } = asShoalError(error);
+    process.stderr.write(`shoal pod: ${code}: ${message}\n`);
+    if (code === 'INTERNAL') logger.error({ error: (error as { cause?: unknown }).cause ?? error }, 'start failed');
+    await shutdown.begin('start failed');
+    process.exit(1);
+  }
+}
+
+/** Resolves to what is printed once it serves. */
+async function start(config: Config, logger: Logger, shutdown: Shutdown): Promise<string> {
+  const common = { clock: systemClock, random: systemRandom, logger };
+  const version = programVersion();
+  const metrics = createPrometheusMetrics(logger);
+  // Rule F1: a failed fsync ends the process. What was acknowledged is on the disk; a new process finds out.
+  const onFailure = (error: Error): void => {
+    logger.error({ error }, 'the log or the store failed; ending the process');
+    setImmediate(() => process.exit(1));
+  };
+
+  const directory = await openDataDirectory(nodeFileSystem, config.dataDirectory, version);
+  // Rule F2: its lock keeps a second process off the log too.
+  const store = await openRocksdbStore({ directory: directory.store });
+  const log = await openPodLog({
+    directory: directory.log,
+    fileSystem: nodeFileSystem,
+    clock: systemClock,
+    onRepair: (repair) => logger.warn({ ...repair }, 'cut the torn tail of the log: nothing of it had been acknowledged'),
+  });
+  const endpoint = await kubeEndpoint(config.kubeconfig === undefined ? 'in-cluster' : { kubeconfig: config.kubeconfig });
+  const metadata = openKubeMetadata({ ...common, endpoint, namespace: config.namespace });
+  const peers = openPeers(config, { name: config.podName, role: 'pod', podUID: config.podUID, session: systemRandom.uuid() }, common);
+  const opened = await openPod({
+    ...common,
+    name: config.podName,
+    podUID: config.podUID,
+    directory,
+    fileSystem: nodeFileSystem,
+    log,
+    store,
+    graphFactory: hnswlibIndexFactory,
+    metadata,
+    transport: peers,
+    pods: peers,
+    diskReadOnlyAtFraction: config.diskReadOnlyAt,
+    onFailure,
+    onDamaged: (shardUID, error) => logger.error({ shardUID, error }, 'the replica is damaged; it is kept as it is and not served'),
+  });
+  peers.serve({ service: opened.service, onMessage: (message) => opened.pod.receive(message) });
+  const server = await startPeerServer({ host: config.internalHost, port: config.internalPort, transport: peers });
+  let isUp = false;
+  const status = await startStatusServer({
+    host: config.statusHost,
+    port: config.statusPort,
+    notReady: () => (isUp ? [] : ['the pod has not looked at all its shards yet']),
+    metrics: config.metrics ? metrics : undefined,
+  });
+  const processMetrics = observeProcess(metrics, version);
+  observePod(metrics, opened.pod, metadata);
+
+  shutdown.add({ name: 'handover', timeoutMs: 2 * limits.podHandoverMsMax, run: () => handOver(opened.pod) });
+  shutdown.add({
+    name: 'data pod',
+    timeoutMs: 3 * limits.shutdownGraceMs,
+    run: async () => {
+      peers.stopServing();
+      await opened.close();
+      server.close();
+      peers.close();
+    },
+  });
+  shutdown.add({
+    name: 'status',
+    timeoutMs: limits.shutdownGraceMs,
+    run: async () => {
+      processMetrics.close();
+      metadata.close();
+      await status.close();
+    },
+  });
+
+  void opened.assignments.start().then(
+    () => (isUp = true),
+    (error: unknown) => onFailure(asShoalError(error)),
+  );
+  return [
+    `Shoal ${version}, data pod ${config.podName}`,
+    `  pods and gateways  ${server.address.host}:${server.address.port}${peers.tls === undefined ? ' (plaintext)' : ' (mutual TLS)'}`,
+    `  status             http://${status.address.host}:${status.address.port}/readyz`,
+    `  data               ${config.dataDirectory}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,32 @@
+/** The way to other processes, as the options say. */
+
+import type { Clock } from '../kernel/clock.ts';
+import type { PodConfig } from '../kernel/config.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import { openPeerTls } from './peer-tls.ts';
+import { PeerTransport } from './peer-transport.ts';
+import { podAddresses } from './pod-addresses.ts';
+
+export type PeerConfig = Pick<PodConfig, 'namespace' | 'podAddresses' | 'internalTlsCertificate' | 'internalTlsKey' | 'internalTlsAuthority' | 'internalServerName'>;
+
+export interface PeerParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly tracer?: Tracer;
+}
+
+/** How often the certificate files are looked at. */
+const tlsCheckIntervalMs = 10_000;
+
+export function openPeers(config: PeerConfig, self: PeerIdentity, parts: PeerParts): PeerTransport {
+  const { internalTlsCertificate: certificate, internalTlsKey: key, internalTlsAuthority: authority, internalServerName: serverName } = config;
+  const tls =
+    certificate === undefined || key === undefined || authority === undefined
+      ? undefined
+      : openPeerTls({ certificate, key, authority, serverName }, { ...parts, checkIntervalMs: tlsCheckIntervalMs });
+  return new PeerTransport({ self, resolve: podAddresses(config.podAddresses, config.namespace), tls, ...parts });
+}
