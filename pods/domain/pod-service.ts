@@ -41,7 +41,7 @@ export interface SnapshotPart {
     | { readonly kind: 'begin'; readonly appliedSeq: number; readonly appliedTerm: number }
     /** Keys without the replica number, in key order. */
     | { readonly kind: 'entries'; readonly entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] }
-    /** A piece of a file of the newest checkpoint. */
+    /** A piece of a file of the newest checkpoint, or of a value that is too long for one part (named after its key). */
     | { readonly kind: 'file'; readonly name: string; readonly position: number; readonly bytes: Uint8Array }
     | { readonly kind: 'end' };
 }
@@ -81,7 +81,7 @@ export interface PodService {
    */
   stopWrites(shardUID: string, signal: AbortSignal): Promise<{ readonly term: number; readonly lastSeq: number }>;
   /**
-   * The next parts of a snapshot of the replica here, at most a frame's worth. NOT_FOUND when the transfer is not there any
+   * The next parts of a snapshot of the replica here, at most a frame's worth. TRANSFER_NOT_FOUND when the transfer is not there any
    * more: the receiver starts over.
    */
   snapshot(request: SnapshotRequest, signal: AbortSignal): Promise<SnapshotAnswer>;

@@ -45,6 +45,7 @@ export class GroupWriter {
   failure: ShoalError | undefined;
   groupCount = 0;
   recordCount = 0;
+  writtenBytesTotal = 0;
   syncMsTotal = 0;
   queuedBytes = 0;
   queuedRecordCount = 0;
@@ -159,6 +160,7 @@ export class GroupWriter {
     await this.#timedSync();
     this.#take(records, segment, offset);
     store.newest.sizeBytes = offset + bytes.length;
+    this.writtenBytesTotal += bytes.length;
   }
 
   async #rotate(): Promise<void> {

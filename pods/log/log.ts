@@ -83,6 +83,8 @@ export interface LogStatistics {
   readonly sizeBytes: number;
   readonly groupCount: number;
   readonly recordCount: number;
+  /** Bytes written to segments since the log was opened, padding included. */
+  readonly writtenBytesTotal: number;
   readonly syncMsTotal: number;
   readonly queuedRecordCount: number;
   readonly queuedBytes: number;

@@ -115,10 +115,10 @@ class OpenPodLog implements PodLog {
   }
 
   statistics(): LogStatistics {
-    const { groupCount, recordCount, syncMsTotal, queuedRecordCount, queuedBytes } = this.writer;
+    const { groupCount, recordCount, writtenBytesTotal, syncMsTotal, queuedRecordCount, queuedBytes } = this.writer;
     const { segments } = this.store;
     const sizeBytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
-    return { segmentCount: segments.length, sizeBytes, groupCount, recordCount, syncMsTotal, queuedRecordCount, queuedBytes };
+    return { segmentCount: segments.length, sizeBytes, groupCount, recordCount, writtenBytesTotal, syncMsTotal, queuedRecordCount, queuedBytes };
   }
 
   verify(signal?: AbortSignal): Promise<{ segments: number; records: number; bytes: number }> {

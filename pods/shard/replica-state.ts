@@ -3,6 +3,7 @@
  * atomic batch as the changes they speak of. f64 applied seq | f64 commit seq | f64 term.
  */
 
+import { keyWithBytes } from '../storage/keys.ts';
 import { ByteReader, ByteWriter } from './entry-codec.ts';
 
 export interface ReplicaState {
@@ -13,6 +14,12 @@ export interface ReplicaState {
 }
 
 export const newReplicaState: ReplicaState = { appliedSeq: 0, commitSeq: 0, term: 0 };
+
+const stateName = new TextEncoder().encode('state');
+
+export function replicaStateKey(localReplica: number): Uint8Array {
+  return keyWithBytes(localReplica, 'meta', stateName);
+}
 
 export function encodeReplicaState(state: ReplicaState): Uint8Array {
   const writer = new ByteWriter(24);

@@ -88,6 +88,17 @@ export function keyWithBytes(replica: number, space: KeySpace, suffix: Uint8Arra
   return key;
 }
 
+/** The key but for its replica number: how it travels to a replica with another number. A view, not a copy. */
+export function withoutReplica(key: Uint8Array): Uint8Array {
+  return key.subarray(replicaBytes);
+}
+
+/** The way back from `withoutReplica`, under the number `replica`; undefined when `rest` is no such key. */
+export function keyOfReplica(replica: number, rest: Uint8Array): Uint8Array | undefined {
+  const space = rest.length === 0 ? undefined : spaceByTag.get(rest[0] as number);
+  return space === undefined ? undefined : keyWithBytes(replica, space, rest.subarray(1));
+}
+
 export function decodeKey(key: Uint8Array): DecodedKey {
   assert(key.length >= prefixBytes, `a key has at least ${prefixBytes} bytes, not ${key.length}`);
   const space = spaceByTag.get(key[replicaBytes] as number);
