@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 
-export const benchmarkNames = ['glove', 'text', 'overhead'] as const;
+export const benchmarkNames = ['glove', 'text', 'overhead', 'wire'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
@@ -28,6 +28,7 @@ export const help = `usage: npm run bench -- <name> [options]
   glove      341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
   text       117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
   overhead   what metrics and traces cost a query: four servers, side by side
+  wire       what one connection between two pods carries
 
 options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)

@@ -6,6 +6,7 @@ import { runOverheadBenchmark } from './overhead.ts';
 import { say } from './report.ts';
 import { killServers } from './server-process.ts';
 import { runVectorBenchmark } from './vector-benchmark.ts';
+import { runWireBenchmark } from './wire.ts';
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -30,6 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     requireLinux();
     if (options.name === 'overhead') await runOverheadBenchmark(options);
+    else if (options.name === 'wire') await runWireBenchmark();
     else await runVectorBenchmark(options.name, options);
     return 0;
   } catch (error) {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ShoalError, asShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
 import { decodeError, encodeError } from './error-codec.ts';
-import { decodeItem, encodeFrame, encodeItem, type ItemKind } from './frame.ts';
+import { decodeItem, encodeFragment, encodeFrame, encodeItem, type ItemKind } from './frame.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
 import { operations } from './operations.ts';
 import { nudgeOperation, reportOperation } from './pod-operations.ts';
@@ -58,6 +58,15 @@ test('text that is not UTF-8 is refused rather than mended', () => {
   const at = item.indexOf('X'.charCodeAt(0));
   item[at] = 0xff;
   assert.throws(() => decodeItem(item), { code: 'MALFORMED_BODY' });
+});
+
+test('a fragment written by hand is what the generated code reads', () => {
+  for (const sizeBytes of [0, 127, 128, 70_000]) {
+    const bytes = new Uint8Array(sizeBytes).fill(7);
+    for (const [lane, number] of [['messages', 1], ['requests', 2], ['answers', 3]] as const) {
+      for (const last of [false, true]) assert.deepEqual(decodeItem(Uint8Array.from(Buffer.concat(encodeFragment(lane, bytes, last)))), { $case: 'fragment', fragment: { lane: number, last, bytes } });
+    }
+  }
 });
 
 // --------------------------------------------------------------- fuzzing
@@ -116,8 +125,8 @@ test(`random bytes and mutated frames are refused cleanly, or mean something (SH
   for (let round = 0; round < 4_000; round++) {
     const noise = Uint8Array.from({ length: below(random, 200) }, () => below(random, 256));
     outcomes[await takeAll(noise)]++;
-    outcomes[await takeAll(encodeFrame(1, [noise]))]++;
-    outcomes[await takeAll(mutated(encodeFrame(1, [samples[below(random, samples.length)]!, samples[below(random, samples.length)]!]), random))]++;
+    outcomes[await takeAll(encodeFrame(1, [[noise]]))]++;
+    outcomes[await takeAll(mutated(encodeFrame(1, [[samples[below(random, samples.length)]!], [samples[below(random, samples.length)]!]]), random))]++;
   }
   assert(outcomes.taken > 0 && outcomes.refused > 0, JSON.stringify(outcomes));
 });

@@ -2,13 +2,13 @@
 
 import type { ClientDuplexStream, MethodDefinition, ServerDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { PeerServiceService } from '../../proto/gen/shoal/shard/v1/peer.ts';
-import { grpcStatus, type ShoalError } from '../kernel/errors.ts';
+import { ShoalError, errorTable, grpcStatus } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 
 export interface FrameHandlers {
   frame(bytes: Uint8Array): void;
-  /** Once, however the stream ends; `reason` is for a person. */
-  closed(reason: string): void;
+  /** Once, however the stream ends: UNAVAILABLE, or CONFLICT where the other side keeps another stream of the pair. */
+  closed(reason: ShoalError): void;
 }
 
 export interface FrameStream {
@@ -46,18 +46,19 @@ export function openedStream(call: ClientDuplexStream<Uint8Array, Uint8Array>, r
   const handlers = new Handlers();
   call.on('data', (bytes: Uint8Array) => handlers.frame(bytes));
   call.on('error', (error: ServiceError) => {
-    handlers.closed(error.details === '' ? error.message : error.details);
+    const isConflict = error.code === (grpcStatus[errorTable.CONFLICT.grpc] as number);
+    handlers.closed(new ShoalError(isConflict ? 'CONFLICT' : 'UNAVAILABLE', error.details === '' ? error.message : error.details));
     release();
   });
   call.on('end', () => {
-    handlers.closed('the other side ended the connection');
+    handlers.closed(new ShoalError('UNAVAILABLE', 'the other side ended the connection'));
     release();
   });
   return {
     handle: (next) => handlers.set(next),
     write: (frame, gone) => void call.write(frame, gone),
     close(reason) {
-      handlers.closed(reason.message);
+      handlers.closed(reason);
       call.cancel();
       release();
     },
@@ -68,17 +69,17 @@ export function openedStream(call: ClientDuplexStream<Uint8Array, Uint8Array>, r
 export function acceptedStream(call: ServerDuplexStream<Uint8Array, Uint8Array>): FrameStream {
   const handlers = new Handlers();
   call.on('data', (bytes: Uint8Array) => handlers.frame(bytes));
-  for (const event of ['cancelled', 'close']) call.on(event, () => handlers.closed('the connection was lost'));
-  call.on('error', (error: Error) => handlers.closed(error.message));
+  for (const event of ['cancelled', 'close']) call.on(event, () => handlers.closed(new ShoalError('UNAVAILABLE', 'the connection was lost')));
+  call.on('error', (error: Error) => handlers.closed(new ShoalError('UNAVAILABLE', error.message)));
   call.on('end', () => {
-    handlers.closed('the other side ended the connection');
+    handlers.closed(new ShoalError('UNAVAILABLE', 'the other side ended the connection'));
     call.end();
   });
   return {
     handle: (next) => handlers.set(next),
     write: (frame, gone) => void call.write(frame, gone),
     close(reason) {
-      handlers.closed(reason.message);
+      handlers.closed(reason);
       const status = { code: grpcStatus[reason.class.grpc], details: reason.message };
       call.emit('error', Object.assign(new Error(reason.message), status));
     },
@@ -97,7 +98,7 @@ class Handlers {
     if (!this.#isClosed) this.#present?.frame(bytes);
   }
 
-  closed(reason: string): void {
+  closed(reason: ShoalError): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#present?.closed(reason);

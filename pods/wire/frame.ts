@@ -22,15 +22,25 @@ const itemTag = 0x12;
 export const itemHeaderBytes = 1 + 4;
 /** The version's field. */
 export const frameHeaderBytes = 1 + 5;
-/** What a fragment adds to its bytes. */
-export const fragmentHeaderBytes = 16;
+/** At most what a fragment adds to its bytes: two tags with lengths, a lane, a flag. */
+export const fragmentHeaderBytes = 1 + 5 + 2 + 2 + 1 + 5;
 
 // Bytes that are not UTF-8 are refused: replaced by U+FFFD, two different ids could become one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const decodeUtf8 = (bytes: Uint8Array): string => utf8.decode(bytes);
 
+/** Its buffer stays for the next item; one that has grown large is let go. */
+let writer = new BinaryWriter();
+const keptBufferBytesMax = 1 << 20;
+
 export function encodeItem(kind: ItemKind): Uint8Array {
-  return Item.encode({ kind }).finish();
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = Item.encode({ kind }, writer).finish();
+    return bytes;
+  } finally {
+    if (bytes === undefined || bytes.length > keptBufferBytesMax) writer = new BinaryWriter();
+  }
 }
 
 /** MALFORMED_BODY unless it is an Item; undefined for a kind that this version does not know. */
@@ -42,19 +52,32 @@ export function decodeItem(bytes: Uint8Array): ItemKind | undefined {
   }
 }
 
-export function encodeFrame(version: number, items: readonly Uint8Array[]): Uint8Array {
-  const header = new BinaryWriter().uint32(versionTag).uint32(version).finish();
-  let size = header.length;
-  for (const item of items) size += 1 + varintBytes(item.length) + item.length;
+/** An encoded item, perhaps in parts that lie one behind the other. */
+export type ItemParts = readonly Uint8Array[];
+
+export function partsBytes(parts: ItemParts): number {
+  let size = 0;
+  for (const part of parts) size += part.length;
+  return size;
+}
+
+export function encodeFrame(version: number, items: readonly ItemParts[]): Uint8Array {
+  let size = 1 + varintBytes(version);
+  for (const parts of items) {
+    const itemBytes = partsBytes(parts);
+    size += 1 + varintBytes(itemBytes) + itemBytes;
+  }
   assert(size <= limits.wireFrameBytesMax, 'a frame is larger than the limit');
   const frame = Buffer.allocUnsafe(size);
-  frame.set(header, 0);
-  let offset = header.length;
-  for (const item of items) {
+  frame[0] = versionTag;
+  let offset = writeVarint(frame, version, 1);
+  for (const parts of items) {
     frame[offset++] = itemTag;
-    offset = writeVarint(frame, item.length, offset);
-    frame.set(item, offset);
-    offset += item.length;
+    offset = writeVarint(frame, partsBytes(parts), offset);
+    for (const part of parts) {
+      frame.set(part, offset);
+      offset += part.length;
+    }
   }
   return frame;
 }
@@ -81,14 +104,25 @@ export function decodeFrame(frame: Uint8Array): { readonly version: number; read
 
 // -------------------------------------------------------------- fragments
 
+/** Field numbers of peer.proto with their wire types. */
+const fragmentTags = { item: 0x3a, lane: 0x08, last: 0x10, bytes: 0x1a } as const;
+
 const laneNumbers: Record<Lane, LaneNumbers> = {
   messages: LaneNumber.LANE_MESSAGES,
   requests: LaneNumber.LANE_REQUESTS,
   answers: LaneNumber.LANE_ANSWERS,
 };
 
-export function encodeFragment(lane: Lane, bytes: Uint8Array, last: boolean): Uint8Array {
-  return encodeItem({ $case: 'fragment', fragment: { lane: laneNumbers[lane], last, bytes } });
+/** An Item that holds a Fragment, written by hand so that the bytes are not copied on their way into the frame. */
+export function encodeFragment(lane: Lane, bytes: Uint8Array, last: boolean): ItemParts {
+  const fields = Uint8Array.of(fragmentTags.lane, laneNumbers[lane], fragmentTags.last, last ? 1 : 0, fragmentTags.bytes);
+  const fragmentBytes = fields.length + varintBytes(bytes.length) + bytes.length;
+  const header = new Uint8Array(fragmentHeaderBytes);
+  header[0] = fragmentTags.item;
+  let offset = writeVarint(header, fragmentBytes, 1);
+  header.set(fields, offset);
+  offset = writeVarint(header, bytes.length, offset + fields.length);
+  return [header.subarray(0, offset), bytes];
 }
 
 export function laneOf(number: LaneNumbers): Lane {

@@ -67,11 +67,11 @@ function expectHello(stream: FrameStream, clock: Clock, outcome: Outcome, onHell
         fail(asShoalError(error));
       }
     },
-    closed: (reason) => fail(new ShoalError('UNAVAILABLE', reason)),
+    closed: fail,
   });
 }
 
 /** In the oldest version that the sender speaks, so that an older process can read who it is and refuse it by name. */
 function sayHello(stream: FrameStream, own: Greeting): void {
-  stream.write(encodeFrame(own.versions.oldest, [encodeItem({ $case: 'hello', hello: helloMessage(own) })]), () => undefined);
+  stream.write(encodeFrame(own.versions.oldest, [[encodeItem({ $case: 'hello', hello: helloMessage(own) })]]), () => undefined);
 }

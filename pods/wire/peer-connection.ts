@@ -81,7 +81,7 @@ export class PeerConnection {
         this.#wake();
       },
     });
-    stream.handle({ frame: (bytes) => this.#onFrame(bytes), closed: (reason) => this.#end(reason) });
+    stream.handle({ frame: (bytes) => this.#onFrame(bytes), closed: (reason) => this.#end(reason.message) });
   }
 
   get isClosed(): boolean {

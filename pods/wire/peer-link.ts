@@ -43,6 +43,8 @@ export class PeerLink {
   readonly #options: PeerLinkOptions;
   #open: { readonly connection: PeerConnection; readonly present: PresentConnection; readonly sinceMs: number } | undefined;
   #opening: { readonly id: string; readonly stream: FrameStream } | undefined;
+  /** The pod keeps a stream of its own, which is on its way here. */
+  #isExpecting = false;
   #waiters = new Set<Waiter>();
   #messages: Message[] = [];
   /** The last connection that was open and ended. */
@@ -71,8 +73,7 @@ export class PeerLink {
   send(message: Message): void {
     if (this.#open !== undefined) return this.#open.connection.sendMessage(message);
     this.#want();
-    // Opening may have failed at once.
-    if (this.#opening !== undefined && this.#messages.length < limits.wireOpeningMessageCountMax) this.#messages.push(message);
+    if (this.#isComing && this.#messages.length < limits.wireOpeningMessageCountMax) this.#messages.push(message);
   }
 
   ask<Input, Output>(operation: Operation<Input, Output>, asked: Asked<Input>): Promise<Output> {
@@ -90,6 +91,7 @@ export class PeerLink {
 
   close(reason: ShoalError): void {
     this.#isClosed = true;
+    this.#isExpecting = false;
     this.#retryTimer?.cancel();
     this.#open?.connection.close(reason);
     this.#abandonOpening(reason);
@@ -99,7 +101,7 @@ export class PeerLink {
   #connected(signal: AbortSignal): Promise<PeerConnection> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     this.#want();
-    if (this.#opening === undefined) return Promise.reject(this.#unreachable());
+    if (!this.#isComing) return Promise.reject(this.#unreachable());
     if (this.#waiters.size >= limits.wireRequestsInFlightMax) return Promise.reject(new ShoalError('OVERLOADED', `${this.#waiters.size} requests wait for the connection to ${this.pod}`));
     return new Promise((resolve, reject) => {
       const onAbort = (): void => waiter.reject(signal.reason as ShoalError);
@@ -122,6 +124,10 @@ export class PeerLink {
     });
   }
 
+  get #isComing(): boolean {
+    return this.#opening !== undefined || this.#isExpecting;
+  }
+
   /** Somebody would use a connection. */
   #want(): void {
     if (this.#open !== undefined || this.#opening !== undefined || this.#isClosed) return;
@@ -136,6 +142,7 @@ export class PeerLink {
   #begin(): void {
     const { self, versions, clock, random, pod } = this.#options;
     const id = random.uuid();
+    this.#isExpecting = false;
     let stream: FrameStream;
     try {
       stream = this.#options.openStream();
@@ -152,7 +159,8 @@ export class PeerLink {
       failed: (error) => {
         if (this.#opening?.stream !== stream) return; // abandoned
         this.#opening = undefined;
-        this.#openingFailed(error);
+        if (error.code === 'CONFLICT') this.#expect(error);
+        else this.#openingFailed(error);
       },
     });
   }
@@ -177,6 +185,7 @@ export class PeerLink {
     this.#open = { connection, present: { id: other.connection, openedBySelf, session: other.identity.session }, sinceMs: clock.monotonicMs() };
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
+    this.#isExpecting = false;
     this.#lastFailure = undefined;
     const messages = this.#messages;
     this.#messages = [];
@@ -188,8 +197,16 @@ export class PeerLink {
     this.#failureCount++;
     this.#waitBeforeNext(error);
     const { logger } = this.#options;
-    logger.info({ pod: this.pod, because: error.message, attempts: this.#failureCount }, 'a pod cannot be reached');
+    // The first, second, fourth, … in a row.
+    if ((this.#failureCount & (this.#failureCount - 1)) === 0) logger.info({ pod: this.pod, because: error.message, attempts: this.#failureCount }, 'a pod cannot be reached');
     this.#fail(this.#unreachable());
+  }
+
+  /** What waits goes on waiting, for the pod's stream or, should that fail, for the next attempt here. */
+  #expect(conflict: ShoalError): void {
+    this.#isExpecting = true;
+    this.#waitBeforeNext(conflict);
+    this.#want();
   }
 
   #waitBeforeNext(failure: ShoalError): void {

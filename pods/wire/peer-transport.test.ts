@@ -6,8 +6,9 @@ import { systemClock } from '../kernel/clock.ts';
 import { startDeadline } from '../kernel/deadline.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import type { Logger } from '../kernel/logger.ts';
-import { silentLogger } from '../kernel/logger.ts';
+import { silentLogger, type Logger } from '../kernel/logger.ts';
+import { noSpan, type Span } from '../kernel/span.ts';
+import { noTracer, type Tracer } from '../telemetry/tracer.ts';
 import type { Served } from './peer-transport.ts';
 import { appendOf, calls, context, message, messages, podAnswering, search, snapshot, startTestPod, target, testTransport, until, type Addresses, type TestPod, type TestPodOptions } from './wire.fixture.ts';
 
@@ -57,6 +58,35 @@ test('every request reaches the service as it was made, and its answer comes bac
   await withPair({ b: { served } }, async ({ a }) => {
     for (const call of calls) assert.deepEqual(await call.run(a.transport.pod('pod-b')), call.answer, String(call.seen[0]));
     assert.deepEqual(seen, calls.map((call) => call.seen));
+  });
+});
+
+test('a message in the name of another pod, or of a gateway, is not delivered', { timeout }, async () => {
+  await withPair({}, async ({ a, b, addresses }) => {
+    a.transport.send(message({ kind: 'hello' }, 'pod-c', 'pod-b'));
+    a.transport.send(message({ kind: 'check', round: 1 }, 'pod-a', 'pod-b'));
+    const gateway = testTransport(addresses, { name: 'gateway-1', role: 'gateway' });
+    gateway.send(message({ kind: 'hello' }, 'gateway-1', 'pod-b'));
+    await until(() => b.received.length > 0 && gateway.queuedBytes('pod-b') === 0 && b.transport.statistics().connectionCount === 2);
+    assert.deepEqual(b.received.map(({ body }) => body.kind), ['check']);
+    gateway.close();
+  });
+});
+
+test('the trace goes on at the other side', { timeout }, async () => {
+  const started: unknown[] = [];
+  const tracer: Tracer = {
+    ...noTracer,
+    start: (...args) => {
+      started.push(args);
+      return noSpan;
+    },
+  };
+  const span = (traceparent: string): Span => ({ ...noSpan, traceparent, child: (name, attributes) => span(`child of ${traceparent} ${name} ${attributes?.['pod']}`) });
+  const served = serving(() => 3);
+  await withPair({ b: { served, tracer } }, async ({ a }) => {
+    await a.transport.pod('pod-b').shard(target).count({ ...context(), span: span('root') }, { filter: undefined, consistency: { level: 'eventual' } });
+    assert.deepEqual(started, [['pod.count', 'child of root ask.count pod-b', { peer: 'pod-a' }]]);
   });
 });
 

@@ -14,7 +14,7 @@ import { noTracer, type Tracer } from '../telemetry/tracer.ts';
 import type { FrameStream } from './frame-stream.ts';
 import { welcome, type Greeted } from './handshake.ts';
 import { openStream, type KeepAlive } from './open-stream.ts';
-import { PeerConnection, type PeerHandlers } from './peer-connection.ts';
+import { PeerConnection } from './peer-connection.ts';
 import { incomingSurvives, protocolVersions, type Greeting, type PeerIdentity, type ProtocolVersions } from './peer-identity.ts';
 import { PeerLink } from './peer-link.ts';
 import type { PeerTls } from './peer-tls.ts';
@@ -54,7 +54,6 @@ export class PeerTransport implements MessageTransport, PodClient {
   readonly tls: PeerTls | undefined;
   readonly #options: PeerTransportOptions;
   readonly #versions: ProtocolVersions;
-  readonly #handlers: PeerHandlers;
   readonly #links = new Map<string, { readonly link: PeerLink; readonly service: PodService }>();
   readonly #connections = new Set<PeerConnection>();
   #served: Served | undefined;
@@ -65,7 +64,6 @@ export class PeerTransport implements MessageTransport, PodClient {
     this.tls = options.tls;
     this.keepAlive = options.keepAlive ?? { intervalMs: limits.wireKeepAliveIntervalMs, timeoutMs: limits.wireKeepAliveTimeoutMs };
     this.#versions = options.versions ?? protocolVersions;
-    this.#handlers = { service: () => this.#service(), onMessage: (message) => this.#served?.onMessage(message) };
   }
 
   /** What answers others from now on. Until then they get UNAVAILABLE, and their messages are dropped. */
@@ -123,7 +121,7 @@ export class PeerTransport implements MessageTransport, PodClient {
     const { self } = this.#options;
     if (other.identity.name === self.name) throw new ShoalError('UNAVAILABLE', `${self.name} connects to itself, or two processes have its name`);
     if (other.identity.role === 'pod' && !incomingSurvives(self.name, other, this.#links.get(other.identity.name)?.link.present)) {
-      throw new ShoalError('UNAVAILABLE', `of two connections between ${self.name} and ${other.identity.name} the one that ${self.name} opened is kept`);
+      throw new ShoalError('CONFLICT', `of two connections between ${self.name} and ${other.identity.name} the one that ${self.name} opened is kept`);
     }
   }
 
@@ -169,7 +167,11 @@ export class PeerTransport implements MessageTransport, PodClient {
       stream,
       version,
       peer,
-      handlers: this.#handlers,
+      handlers: {
+        service: () => this.#service(),
+        // A pod speaks for itself only, and a gateway is nobody's replica.
+        onMessage: (message) => (role === 'pod' && message.from.pod === peer ? this.#served?.onMessage(message) : undefined),
+      },
       clock,
       tracer: tracer ?? noTracer,
       logger,

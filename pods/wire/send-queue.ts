@@ -12,7 +12,7 @@
 
 import { limits } from '../kernel/limits.ts';
 import { Fifo } from './fifo.ts';
-import { encodeFragment, encodeFrame, fragmentHeaderBytes, frameHeaderBytes, itemHeaderBytes } from './frame.ts';
+import { encodeFragment, encodeFrame, fragmentHeaderBytes, frameHeaderBytes, itemHeaderBytes, partsBytes, type ItemParts } from './frame.ts';
 import { lanes, pieceCost, type Lane } from './lanes.ts';
 
 /** Not worth a piece of its own, unless it is the last one. */
@@ -114,7 +114,7 @@ export class SendQueue {
   nextFrame(): Uint8Array | undefined {
     const frame = new FrameBuilder();
     for (let item = this.#control.peek(); item !== undefined && frame.fits(item.length); item = this.#control.peek()) {
-      frame.add(item);
+      frame.add([item]);
       this.#control.shift();
     }
     // A frame ends where a whole round of lanes has added nothing.
@@ -138,7 +138,7 @@ export class SendQueue {
 }
 
 class FrameBuilder {
-  readonly items: Uint8Array[] = [];
+  readonly items: ItemParts[] = [];
   readonly completed: Waiting[] = [];
   #roomBytes = limits.wireFrameBytesTarget - frameHeaderBytes;
 
@@ -150,9 +150,9 @@ class FrameBuilder {
     return this.items.length < limits.wireFrameItemCountMax ? this.#roomBytes - itemHeaderBytes - fragmentHeaderBytes : 0;
   }
 
-  add(item: Uint8Array): void {
+  add(item: ItemParts): void {
     this.items.push(item);
-    this.#roomBytes -= itemHeaderBytes + item.length;
+    this.#roomBytes -= itemHeaderBytes + partsBytes(item);
   }
 }
 
@@ -195,7 +195,7 @@ function takeLarge(lane: Lane, state: LaneState, frame: FrameBuilder): boolean {
 function sendWhole(state: LaneState, item: Waiting, frame: FrameBuilder): boolean {
   const cost = pieceCost(item.bytes.length);
   if (state.windowLeft < cost || !frame.fits(item.bytes.length)) return false;
-  frame.add(item.bytes);
+  frame.add([item.bytes]);
   item.sentBytes = item.bytes.length;
   state.windowLeft -= cost;
   state.waitingBytes -= item.bytes.length;

@@ -225,7 +225,7 @@ export interface TestPod {
   stop(): void;
 }
 
-export interface TestPodOptions extends Partial<Pick<PeerTransportOptions, 'tls' | 'versions' | 'keepAlive' | 'windowBytes' | 'resolve' | 'logger'>> {
+export interface TestPodOptions extends Partial<Pick<PeerTransportOptions, 'tls' | 'versions' | 'keepAlive' | 'windowBytes' | 'resolve' | 'logger' | 'tracer'>> {
   readonly name: string;
   readonly role?: 'pod' | 'gateway';
   readonly served?: Partial<Served>;
