@@ -147,6 +147,24 @@ export class SimulatedMetadataStore {
     for (const watcher of this.#watchers) watcher.reset();
   }
 
+  /**
+   * Somebody who knows what was lost puts it back after a restore: what has not changed since becomes what it was before,
+   * what had been deleted goes again. Versions only grow.
+   */
+  putBack(lost: Backup, restored: Backup): void {
+    this.#revision = Math.max(this.#revision, lost.revision);
+    for (const kind of kinds) {
+      for (const [name, object] of restored.objects[kind]) {
+        if (!lost.objects[kind].has(name) && this.#objects[kind].get(name) === object) this.#remove(kind, name);
+      }
+      for (const [name, object] of lost.objects[kind]) {
+        const present = this.#objects[kind].get(name);
+        const isUntouched = present === undefined || present === restored.objects[kind].get(name) || authorityOf(present) === authorityOf(restored.objects[kind].get(name));
+        if (isUntouched && present !== object) this.#put(kind, object);
+      }
+    }
+  }
+
   // ------------------------------------------------------------ writing
 
   #current(kind: Kind, asked: { readonly name: string; readonly resourceVersion: string; readonly uid?: string }): StoredObject {
@@ -217,6 +235,11 @@ function describe(kind: Kind, object: StoredObject): string {
   if (authority === undefined) return ` ${status.phase} for ${spec.replicas.join('+')}`;
   const members = authority.inSync.map(({ pod, incarnation }) => `${pod}/${incarnation.slice(0, 4)}`).join('+');
   return ` term ${authority.term} primary ${authority.primary.pod} inSync ${members} v${authority.configVersion}`;
+}
+
+/** What must not have moved; conditions may have. */
+function authorityOf(object: StoredObject | undefined): string {
+  return object === undefined ? '' : JSON.stringify([object.metadata.uid, (object.status as VectorShard['status']).authority]);
 }
 
 function deepFreeze<T>(value: T): T {

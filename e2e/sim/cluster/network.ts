@@ -92,6 +92,8 @@ export class SimulatedNetwork {
   readonly #random: Random;
   readonly #ports = new Map<string, Port>();
   readonly #links = new Map<string, Link>();
+  /** Sees every message that a process sends, also those that get lost. */
+  onSend: (message: Message) => void = () => undefined;
 
   constructor(options: { readonly scheduler: Scheduler; readonly random: Random; readonly quality?: LinkQuality }) {
     this.#scheduler = options.scheduler;
@@ -145,6 +147,7 @@ export class SimulatedNetwork {
     const to = message.to.pod;
     const link = this.#link(from.name, to);
     this.counts.sent++;
+    this.onSend(message);
     this.#tell(from.name, `> ${to} ${describeMessage(message)}`);
     const bytes = sizeOf(message.body);
     if (link.isCut) return void this.counts.cut++;

@@ -1,0 +1,128 @@
+/**
+ * What must hold at every instant, whatever clients see (the invariants of replication). Checked over all replicas of the
+ * processes that are up, again and again, and over every message that is sent.
+ */
+
+import { crc32c } from '@node-rs/crc32';
+import type { ShardAuthority, VectorShard } from '../../../pods/metadata/objects.ts';
+import type { Message } from '../../../pods/replication/messages.ts';
+import type { ReplicaInspection } from './node.ts';
+import type { World } from './world.ts';
+
+type Replica = ReplicaInspection & { readonly pod: string };
+
+export class InvariantBroken extends Error {}
+
+export class Invariants {
+  readonly #world: World;
+  /** Content by shard, seq and term, as it was sent. */
+  readonly #contents = new Map<string, number>();
+  /** The highest seq of each shard that a client was told of. */
+  readonly #acknowledged = new Map<string, number>();
+  /** The term of each seq that some replica held to be committed. */
+  readonly #committedTerms = new Map<string, Map<number, number>>();
+  readonly #newestAuthority = new Map<string, { readonly term: number; readonly configVersion: number }>();
+  checkCount = 0;
+  /** How often each was put to the test by something that could have broken it. */
+  readonly exercised: Record<string, number> = {};
+
+  constructor(world: World) {
+    this.#world = world;
+    world.network.onSend = (message) => this.#sent(message);
+  }
+
+  acknowledged(shardUID: string, seq: number): void {
+    this.#acknowledged.set(shardUID, Math.max(seq, this.#acknowledged.get(shardUID) ?? 0));
+  }
+
+  /** Throws `InvariantBroken`. */
+  check(): void {
+    this.checkCount++;
+    const replicas = this.#world.inspect();
+    const byShard = new Map<string, Replica[]>();
+    for (const replica of replicas) {
+      const others = byShard.get(replica.shardUID);
+      if (others === undefined) byShard.set(replica.shardUID, [replica]);
+      else others.push(replica);
+      this.#checkOne(replica);
+    }
+    for (const [shardUID, group] of byShard) {
+      this.#checkPrimaries(group);
+      const shard = this.#world.store.shardByUID(shardUID);
+      if (shard !== undefined) this.#checkShard(shard, group);
+    }
+  }
+
+  #checkOne(replica: Replica): void {
+    const { commitSeq, appliedSeq, termAt } = replica;
+    must(appliedSeq <= commitSeq, replica, `has applied seq ${appliedSeq}, but only ${commitSeq} is committed (W3)`);
+    if (replica.quarantined || commitSeq === 0) return;
+    const term = termAt(commitSeq);
+    if (term === undefined) return;
+    let terms = this.#committedTerms.get(replica.shardUID);
+    if (terms === undefined) this.#committedTerms.set(replica.shardUID, (terms = new Map()));
+    const known = terms.get(commitSeq);
+    must(known === undefined || known === term, replica, `has seq ${commitSeq} of term ${term} committed; elsewhere it was committed in term ${known}`);
+    terms.set(commitSeq, term);
+    this.#exercise('committed entries compared');
+  }
+
+  #checkPrimaries(group: readonly Replica[]): void {
+    const primaries = group.filter(({ role }) => role === 'primary');
+    for (const one of primaries) {
+      const other = primaries.find((candidate) => candidate !== one && candidate.term === one.term);
+      must(other === undefined, one, `leads in term ${one.term}, and so does ${other?.pod} (W0, G1)`);
+    }
+    if (primaries.length > 1) this.#exercise('two primaries at once, of different terms');
+  }
+
+  #checkShard(shard: VectorShard, group: readonly Replica[]): void {
+    const { authority } = shard.status;
+    if (authority === undefined || this.#isRolledBack(shard.metadata.uid, authority)) return;
+    const acknowledgedSeq = this.#acknowledged.get(shard.metadata.uid) ?? 0;
+    for (const member of authority.inSync) {
+      const replica = group.find(({ pod, incarnation }) => pod === member.pod && incarnation === member.incarnation);
+      if (replica === undefined || replica.quarantined) continue;
+      must(replica.durableSeq >= acknowledgedSeq, replica, `is in sync, but durable only to seq ${replica.durableSeq}; seq ${acknowledgedSeq} was acknowledged (W3)`);
+      const committed = this.#committedTerms.get(shard.metadata.uid)?.get(acknowledgedSeq);
+      const here = replica.termAt(acknowledgedSeq);
+      if (committed !== undefined && here !== undefined) must(here === committed, replica, `is in sync, but its entry at seq ${acknowledgedSeq} is of term ${here}; that of term ${committed} was acknowledged (W3)`);
+      this.#exercise('acknowledged entries found');
+    }
+    const primary = group.find((replica) => replica.role === 'primary' && replica.serves && replica.term === authority.term && replica.session === authority.primary.session);
+    if (primary === undefined) return;
+    for (const member of authority.inSync) {
+      const isKnown = primary.maximalInSync.some(({ pod, incarnation }) => pod === member.pod && incarnation === member.incarnation);
+      must(isKnown, primary, `leads in term ${primary.term} without waiting for ${member.pod}, which is in sync`);
+    }
+    if (primary.maximalInSync.length !== authority.inSync.length) this.#exercise('primary waits for more members than are in sync');
+  }
+
+  /** A store that was restored from a backup says who was in sync once: nothing follows from that. */
+  #isRolledBack(shardUID: string, { term, configVersion }: ShardAuthority): boolean {
+    const newest = this.#newestAuthority.get(shardUID);
+    if (newest !== undefined && (newest.term > term || newest.configVersion > configVersion)) return true;
+    this.#newestAuthority.set(shardUID, { term, configVersion });
+    return false;
+  }
+
+  /** (term, seq) names one content. */
+  #sent({ shardUID, body, from }: Message): void {
+    if (body.kind !== 'append') return;
+    for (const { seq, term, payload } of body.entries) {
+      const key = `${shardUID} ${seq} ${term}`;
+      const content = crc32c(payload);
+      const known = this.#contents.get(key);
+      if (known === undefined) this.#contents.set(key, content);
+      else if (known !== content) this.#world.scheduler.fail(new InvariantBroken(`${from.pod} sends another content for seq ${seq} of term ${term} of ${shardUID.slice(0, 8)} than was sent before (W0, W1)`));
+    }
+  }
+
+  #exercise(what: string): void {
+    this.exercised[what] = (this.exercised[what] ?? 0) + 1;
+  }
+}
+
+function must(holds: boolean, { pod, shardUID }: Replica, what: string): void {
+  if (!holds) throw new InvariantBroken(`${pod} (shard ${shardUID.slice(0, 8)}) ${what}`);
+}
