@@ -12,6 +12,7 @@ import { createKeyStore } from '../../pods/auth/key-store.ts';
 import { shoalDialect } from '../../pods/dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../../pods/dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../../pods/gateway/gateway.ts';
+import type { ShardService } from '../../pods/domain/shard-service.ts';
 import { hnswlibIndexFactory } from '../../pods/index/hnswlib-index.ts';
 import { systemClock } from '../../pods/kernel/clock.ts';
 import { readServerConfig } from '../../pods/kernel/config.ts';
@@ -22,14 +23,13 @@ import { noSpan } from '../../pods/kernel/span.ts';
 import { openPodLog } from '../../pods/log/pod-log.ts';
 import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
 import { createRouter } from '../../pods/router/router.ts';
-import type { ShardClient } from '../../pods/router/shard-client.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
 import type { DataPod } from '../../pods/service/data-pod.ts';
 import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
-import { inProcessShardClient } from '../../pods/service/in-process-shard-client.ts';
 import { createClusterApi } from '../../pods/standalone/cluster-api.ts';
 import { ShardController } from '../../pods/standalone/shard-controller.ts';
 import { openRocksdbStore } from '../../pods/storage/rocksdb-store.ts';
+import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { createPrometheusMetrics } from '../../pods/telemetry/prometheus-metrics.ts';
 import { noTracer } from '../../pods/telemetry/tracer.ts';
 import { checkout } from './server-process.ts';
@@ -37,8 +37,8 @@ import { timeoutsMs } from './timeouts.ts';
 
 export interface EmbeddedOptions {
   readonly dataDirectory: string;
-  /** Stands between the router and the shards. */
-  readonly aroundShards?: (shards: ShardClient) => ShardClient;
+  /** Stands between the router and a shard. */
+  readonly aroundShard?: (shard: ShardService, shardUID: string) => ShardService;
   /** Makes a graph of fewer points than the limits ask for. */
   readonly flatFloatsMax?: number;
 }
@@ -52,7 +52,7 @@ export interface EmbeddedShoal {
 }
 
 /** Closes what it had opened when it fails, so that the directory can be opened again. */
-export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards) => shards, flatFloatsMax }: EmbeddedOptions): Promise<EmbeddedShoal> {
+export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) => shard, flatFloatsMax }: EmbeddedOptions): Promise<EmbeddedShoal> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
@@ -88,7 +88,7 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShards = (shards)
   const controller = new ShardController({ metadata, opened, clock: systemClock, logger: silentLogger });
     await controller.start();
     closers.push(() => controller.close());
-    const router = createRouter({ metadata, shards: aroundShards(inProcessShardClient(opened.service)), clock: systemClock, random: systemRandom, replicaCountMax: 1 });
+    const router = createRouter({ ...common, metadata, pods: { pod: () => ({ shard: (target) => aroundShard(opened.service.shard(target), target.shardUID) }) }, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
     const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom });
     const ports = { ...common, openStore: (path: string) => openRocksdbStore({ directory: path }), version: 'e2e' };
     const api = router.api({ keys, cluster: createClusterApi({ ports, pod, metadata, startedAtMs: systemClock.nowMs() }) });

@@ -13,9 +13,9 @@ import { createRouter } from '../../pods/router/router.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
 import type { DataPod } from '../../pods/service/data-pod.ts';
 import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
-import { inProcessShardClient } from '../../pods/service/in-process-shard-client.ts';
 import { ShardController } from '../../pods/standalone/shard-controller.ts';
 import { openFaultyStore, type FaultyStore } from '../../pods/storage/faulty-store.ts';
+import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { simulatedGraphFactory } from './simulated-graph.ts';
 import { slowStore } from './slow-store.ts';
@@ -90,7 +90,7 @@ export class Machine {
     const { pod } = opened;
   const controller = new ShardController({ metadata, opened, clock, logger: silentLogger });
     await controller.start();
-    const router = createRouter({ metadata, shards: inProcessShardClient(opened.service), clock, random, replicaCountMax: 1 });
+    const router = createRouter({ metadata, pods: { pod: () => opened.service }, clock, random, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
     const absent = new Proxy({}, { get: () => assertUnused }) as never;
     return { clock, pod, opened, controller, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
   }

@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { ShardClient } from '../../pods/router/shard-client.ts';
 import { collectionSpec } from '../../pods/domain/collection.ts';
+import type { ShardService } from '../../pods/domain/shard-service.ts';
 import { atEnd } from '../framework/cleanup.ts';
 import { openEmbeddedShoal, requestContext } from '../framework/embedded-shoal.ts';
 import { GrpcFailure } from '../framework/grpc-client.ts';
@@ -126,28 +126,26 @@ test('a client of Vectron over HTTP', async (t) => {
 
 test('SearchStream is progressive: what has arrived comes before a shard that is late', async (t) => {
   const late = Promise.withResolvers<void>();
-  const lateShard = 1;
-  const aroundShards = (shards: ShardClient): ShardClient => ({
-    shard(route) {
-      const service = shards.shard(route);
-      if (route.index !== lateShard) return service;
-      return new Proxy(service, {
-        get(target, name) {
-          const member = Reflect.get(target, name, target) as unknown;
-          if (typeof member !== 'function') return member;
-          const call = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
-          return name === 'search' ? (...args: unknown[]) => late.promise.then(() => call(...args)) : call;
-        },
-      });
-    },
-  });
-  const shoal = await openEmbeddedShoal({ dataDirectory: join(await temporaryDirectory(t), 'data'), aroundShards });
+  let lateShardUID = '';
+  const aroundShard = (service: ShardService, shardUID: string): ShardService => {
+    if (shardUID !== lateShardUID) return service;
+    return new Proxy(service, {
+      get(target, name) {
+        const member = Reflect.get(target, name, target) as unknown;
+        if (typeof member !== 'function') return member;
+        const call = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
+        return name === 'search' ? (...args: unknown[]) => late.promise.then(() => call(...args)) : call;
+      },
+    });
+  };
+  const shoal = await openEmbeddedShoal({ dataDirectory: join(await temporaryDirectory(t), 'data'), aroundShard });
   atEnd(t, () => shoal.close());
   const gateway = await shoal.serve();
   const client = new VectronClient(`${gateway.grpcAddress.host}:${gateway.grpcAddress.port}`, undefined);
   atEnd(t, () => client.close());
 
-  await shoal.api.collections.create(requestContext(), collectionSpec({ name: 'wide', dimension: 2, metric: 'euclidean', shards: 3 }));
+  const { collection } = await shoal.api.collections.create(requestContext(), collectionSpec({ name: 'wide', dimension: 2, metric: 'euclidean', shards: 3 }));
+  lateShardUID = collection.shards[1]!.uid;
   const ids = Array.from({ length: 60 }, (_, i) => `p${i}`);
   await client.call('Upsert', { collection: 'wide', points: ids.map((id, i) => ({ id, vector: [i, 0] })) });
 

@@ -121,7 +121,10 @@ export interface SearchRequest extends PointParts {
   /** Leave out hits with a lower score. */
   readonly scoreThreshold?: number;
   readonly consistency: Consistency;
-  /** Answer with what has arrived when this much time has passed; the answer then names the shards that are missing. */
+  /**
+   * A partial answer is wanted rather than none: what has arrived when this much time has passed, without the shards that
+   * cannot answer; it says which these are and why.
+   */
   readonly partialAfterMs?: number;
   /** Have the index count the points it visits (costs time; for diagnosis and benchmarks). */
   readonly countVisited?: boolean;
@@ -135,7 +138,7 @@ export interface SearchAnswer {
   /** Best first. */
   readonly hits: readonly SearchHit[];
   readonly shards: readonly ShardWork[];
-  /** Some shard did not answer in time (only where partial answers were allowed). */
+  /** Some shard did not answer (only where partial answers were asked for). */
   readonly partial: boolean;
 }
 
@@ -144,6 +147,8 @@ export interface ShardWork {
   readonly shardUID: string;
   readonly index: number;
   readonly answered: boolean;
+  /** Why it did not answer, as a sentence. */
+  readonly because?: string;
   readonly plan?: 'scan' | 'graph';
   /** Points compared with the query, when the index counts them. */
   readonly visitedCount?: number;

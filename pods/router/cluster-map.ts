@@ -1,178 +1,303 @@
 /**
  * What the router knows of the cluster: collections by API name with the routes of their shards, as immutable
- * descriptions that are exchanged when the metadata changes.
+ * descriptions that are built anew when an object changes.
+ *
+ *     watch ──► objects known ──► routes          at no cost, perhaps late
+ *     GET  ──►                                    only where a pod, or a name that is not found, contradicts what is known
+ *
+ * Of two states of an object the later one counts, whichever way it came. Without the store the map goes on with what it
+ * knows (rule F3), and says so.
  */
 
-import { ShoalError } from '../kernel/errors.ts';
-import { HashRing } from '../domain/hash-range.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Logger } from '../kernel/logger.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
-import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
-import { isDeleting, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
-import type { ShardRoute } from './shard-client.ts';
+import { collectionObjectName, collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
+import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { single, type Metrics } from '../telemetry/metrics.ts';
+import { RefreshBudget } from './refresh-budget.ts';
+import { isComplete, isOlderCollection, isOlderShard, isSystem, routeCollection, type RoutedCollection, type ShardRoute } from './routed-collection.ts';
+import { Waiters } from './waiters.ts';
 
-export interface RoutedShard {
-  readonly object: VectorShard;
-  readonly route: ShardRoute;
-}
-
-export interface RoutedCollection {
-  readonly object: VectorCollection;
-  /** By index; complete when the collection is ready. */
-  readonly shards: readonly RoutedShard[];
-  readonly ring: HashRing;
+export interface ClusterMapOptions {
+  readonly metadata: ClusterMetadata;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 export class ClusterMap {
-  readonly #metadata: ClusterMetadata;
-  /** By object name; API names are looked up in the index beside it. */
-  readonly #byObject = new Map<string, RoutedCollection>();
+  readonly #options: ClusterMapOptions;
+  readonly #collections = new Map<string, VectorCollection>();
+  readonly #shards = new Map<string, VectorShard>();
+  /** By object name; made when asked for. */
+  readonly #routed = new Map<string, RoutedCollection>();
+  /** Names of objects by API name. */
   readonly #objectOf = new Map<string, string>();
-  /** Names of collection objects that have changed since they were read; undefined: everything has to be read. */
-  #changed: Set<string> | undefined;
-  #refreshing: Promise<void> | undefined;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters: Waiters;
+  readonly #budget: RefreshBudget;
+  readonly #unwatch: readonly (() => void)[];
+  #isLoaded = false;
+  #loading: Promise<void> | undefined;
+  /** Names that a watch spoke of while the first list was on its way. */
+  #seenMeanwhile: Set<string> | undefined;
+  readonly #reading = new Map<string, Promise<void>>();
+  #outOfDateSinceMs: number | undefined;
 
-  constructor(metadata: ClusterMetadata) {
-    this.#metadata = metadata;
-    const changed = (objectName: string): void => {
-      this.#changed?.add(objectName);
-      for (const wake of this.#waiters) wake();
-    };
-    metadata.collections.watch(changed);
-    metadata.shards.watch((shardName) => changed(collectionOfShard(shardName)));
+  constructor(options: ClusterMapOptions) {
+    const { metadata, clock, metrics } = options;
+    this.#options = options;
+    this.#waiters = new Waiters(clock);
+    this.#budget = new RefreshBudget(clock, limits.mapRefreshesPerSecondMax);
+    this.#unwatch = [
+      metadata.collections.watch((name) => {
+        this.#seenMeanwhile?.add(name);
+        this.#takeCollection(name, metadata.collections.peek(name));
+      }),
+      metadata.shards.watch((name) => {
+        this.#seenMeanwhile?.add(name);
+        this.#takeShard(name, metadata.shards.peek(name));
+      }),
+    ];
+    metrics.observe('clusterMapFresh', single(() => (this.outOfDate() === undefined ? 1 : 0)));
+  }
+
+  close(): void {
+    for (const unwatch of this.#unwatch) unwatch();
   }
 
   /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
   async collection(name: string): Promise<RoutedCollection> {
-    const collection = await this.find(name);
-    if (collection === undefined || isDeleting(collection.object)) throw collectionNotFound(name);
-    return collection;
+    const found = await this.find(name);
+    if (found !== undefined && !isDeleting(found.object)) return found;
+    throw collectionNotFound(name);
   }
 
   /** The one with the system's own records. */
   async systemCollection(): Promise<RoutedCollection> {
-    await this.#upToDate();
-    const collection = this.#byObject.get(systemCollectionName);
-    if (collection === undefined) throw new ShoalError('UNAVAILABLE', 'the system collection is not there yet');
-    return collection;
+    await this.#loaded();
+    if (!this.#collections.has(systemCollectionName) && this.#takeBudget()) await this.readCollection(systemCollectionName);
+    const found = this.#routes(systemCollectionName);
+    if (found === undefined) throw new ShoalError('UNAVAILABLE', 'the system collection is not there yet');
+    return found;
   }
 
   /** A user's collection, also one that is being deleted; names of the system's own are as free as any other. */
   async find(name: string): Promise<RoutedCollection | undefined> {
-    await this.#upToDate();
-    const objectName = this.#objectOf.get(name);
-    return objectName === undefined ? undefined : this.#byObject.get(objectName);
+    if (!this.#isLoaded) await this.#loaded();
+    const known = this.#byName(name);
+    if (known !== undefined && !isDeleting(known.object)) return known;
+    // Perhaps somebody made it a moment ago, and the watch has not told yet.
+    if (this.#takeBudget()) await this.readCollection(collectionObjectName(name));
+    return this.#byName(name);
   }
 
   /** Those of users, by name. */
   async collections(): Promise<readonly RoutedCollection[]> {
-    await this.#upToDate();
-    return [...this.#byObject.values()]
-      .filter((collection) => !isSystem(collection) && !isDeleting(collection.object))
+    await this.#loaded();
+    return [...this.#collections.values()]
+      .filter((object) => !isSystem(object) && !isDeleting(object))
+      .map((object) => this.#routes(object.metadata.name)!)
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));
+  }
+
+  /** Every pod that some shard names. */
+  async pods(): Promise<readonly string[]> {
+    await this.#loaded();
+    const names = [...this.#shards.values()].flatMap(({ spec, status }) => [...spec.replicas, ...(status.authority?.inSync ?? []).map((member) => member.pod)]);
+    return [...new Set(names)].sort();
   }
 
   /** How many there are, those of the system and those being deleted too. */
   get size(): number {
-    return this.#byObject.size;
+    return this.#collections.size;
   }
 
-  /** Reads a collection again, whether it is known to have changed or not. */
-  refresh(collection: RoutedCollection): Promise<void> {
-    this.#changed?.add(collection.object.metadata.name);
-    return this.#upToDate();
+  /** The newest route of the same shard; undefined when the collection is not routed to it any more. */
+  current({ collectionObject, index, shardUID }: ShardRoute): ShardRoute | undefined {
+    const shards = this.#routes(collectionObject)?.shards ?? [];
+    const route = shards[index]?.route;
+    // While others are missing it has another place.
+    return route?.shardUID === shardUID ? route : shards.find((shard) => shard.route.shardUID === shardUID)?.route;
   }
 
-  /** Reads everything again. */
-  refreshAll(): Promise<void> {
-    this.#changed = undefined;
-    return this.#upToDate();
+  /** A pod sees it otherwise: reads the objects behind the route, soon and in the background. */
+  doubt(route: ShardRoute, about: 'collection' | 'shard'): void {
+    if (!this.#takeBudget()) return;
+    const { collectionObject, shardUID } = route;
+    const name = about === 'shard' ? this.#routes(collectionObject)?.shards.find((shard) => shard.route.shardUID === shardUID)?.object.metadata.name : undefined;
+    const reading = name === undefined ? this.readCollection(collectionObject) : this.#read(`shard ${name}`, () => this.#readShard(name));
+    // It was noted where it failed; what is known stays.
+    reading.catch(() => undefined);
   }
 
-  /** Resolves at the next change of the metadata. */
-  changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error);
-      const wake = (): void => {
-        this.#waiters.delete(wake);
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      const onAbort = (): void => {
-        this.#waiters.delete(wake);
-        reject(signal.reason as Error);
-      };
-      this.#waiters.add(wake);
-      signal.addEventListener('abort', onAbort, { once: true });
+  /** Resolves when the route has changed, or after `withinMs`. */
+  routeChanged(route: ShardRoute, withinMs: number, signal: AbortSignal): Promise<void> {
+    return this.#waiters.until(route.collectionObject, () => this.current(route)?.version !== route.version, withinMs, signal);
+  }
+
+  /** Resolves when all shards of the collection are known, when it is gone, or after `withinMs`. */
+  async completed(collectionObject: string, withinMs: number, signal: AbortSignal): Promise<void> {
+    const isSettled = (): boolean => {
+      const routed = this.#routes(collectionObject);
+      return routed === undefined || isComplete(routed);
+    };
+    await this.#waiters.until(collectionObject, isSettled, Math.min(withinMs, limits.shardRetryPauseMsMax), signal);
+    const routed = this.#routes(collectionObject);
+    // The collection says that it is ready, so its shards are there; the watch has not told of them.
+    if (!isSettled() && isUpToDate(routed!.object) && this.#takeBudget()) await this.readCollection(collectionObject);
+  }
+
+  /** Resolves when something else than `object` is known under its name, or after a while. */
+  objectChanged({ metadata }: VectorCollection, signal: AbortSignal): Promise<void> {
+    const isAnother = (): boolean => {
+      const known = this.#collections.get(metadata.name)?.metadata;
+      return known?.uid !== metadata.uid || known.resourceVersion !== metadata.resourceVersion;
+    };
+    return this.#waiters.until(metadata.name, isAnother, limits.shardRetryPauseMsMax, signal);
+  }
+
+  /** Reads a collection and, where they are missing, its shards. */
+  readCollection(name: string): Promise<void> {
+    return this.#read(`collection ${name}`, async () => {
+      const { metadata } = this.#options;
+      const object = await metadata.collections.get(name);
+      this.#takeCollection(name, object);
+      if (object === undefined || !isUpToDate(object) || isComplete(this.#routes(name)!)) return;
+      await Promise.all(shardNamesOf(object).map((shard) => this.#readShard(shard)));
     });
   }
 
-  async #upToDate(): Promise<void> {
-    while (this.#changed?.size !== 0) {
-      this.#refreshing ??= this.#readChanged().finally(() => (this.#refreshing = undefined));
-      await this.#refreshing;
+  /** What somebody of this process has just written. */
+  learn(object: VectorCollection): void {
+    this.#takeCollection(object.metadata.name, object);
+  }
+
+  /** Why what is known may be old, as a sentence; undefined while the store is heard of. */
+  outOfDate(): string | undefined {
+    const { metadata, clock, logger } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (metadata.collections.isFresh() && metadata.shards.isFresh()) {
+      if (this.#outOfDateSinceMs !== undefined) logger.info({ afterMs: Math.round(nowMs - this.#outOfDateSinceMs) }, 'the metadata store is heard of again');
+      this.#outOfDateSinceMs = undefined;
+      return undefined;
     }
-  }
-
-  async #readChanged(): Promise<void> {
-    const names = this.#changed ?? new Set((await this.#metadata.collections.list()).map((object) => object.metadata.name));
-    this.#changed = new Set();
-    try {
-      for (const name of names) {
-        this.#take(name, await this.#route(name));
-        names.delete(name);
-      }
-    } catch (error) {
-      for (const name of names) this.#changed.add(name);
-      throw error;
+    if (this.#outOfDateSinceMs === undefined) {
+      this.#outOfDateSinceMs = nowMs;
+      logger.warn({ collections: this.#collections.size }, 'the metadata store is not heard of; requests are routed by what is known');
     }
+    return 'the metadata store is not heard of: requests are routed by what is known, collections cannot be changed';
   }
 
-  #take(objectName: string, routed: RoutedCollection | undefined): void {
-    const before = this.#byObject.get(objectName);
-    if (before !== undefined && !isSystem(before)) this.#objectOf.delete(before.object.spec.name);
-    this.#byObject.delete(objectName);
-    if (routed === undefined) return;
-    this.#byObject.set(objectName, routed);
-    if (!isSystem(routed)) this.#objectOf.set(routed.object.spec.name, objectName);
+  #byName(name: string): RoutedCollection | undefined {
+    const objectName = this.#objectOf.get(name);
+    return objectName === undefined ? undefined : this.#routes(objectName);
   }
 
-  async #route(objectName: string): Promise<RoutedCollection | undefined> {
-    const object = await this.#metadata.collections.get(objectName);
+  #routes(objectName: string): RoutedCollection | undefined {
+    const present = this.#routed.get(objectName);
+    if (present !== undefined) return present;
+    const object = this.#collections.get(objectName);
     if (object === undefined) return undefined;
-    const names = shardObjectNames(objectName, object.status.routing.generation, object.spec.shards);
-    const shards = await Promise.all(names.map((name) => this.#metadata.shards.get(name)));
-    return routeCollection(
-      object,
-      shards.filter((shard) => shard !== undefined),
-    );
+    const shards = shardNamesOf(object).map((name) => this.#shards.get(name));
+    const routed = routeCollection(object, shards.filter((shard) => shard !== undefined));
+    this.#routed.set(objectName, routed);
+    return routed;
+  }
+
+  /** Once, whoever comes first; later changes come by the watch. */
+  async #loaded(): Promise<void> {
+    if (this.#isLoaded) return;
+    this.#loading ??= this.#load().finally(() => (this.#loading = undefined));
+    await this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    const { metadata } = this.#options;
+    const seen = (this.#seenMeanwhile = new Set());
+    try {
+      const [collections, shards] = await Promise.all([metadata.collections.list(), metadata.shards.list()]);
+      for (const object of collections) if (!seen.has(object.metadata.name)) this.#takeCollection(object.metadata.name, object);
+      for (const shard of shards) if (!seen.has(shard.metadata.name)) this.#takeShard(shard.metadata.name, shard);
+      this.#isLoaded = true;
+    } catch (error) {
+      throw unreachable(error);
+    } finally {
+      this.#seenMeanwhile = undefined;
+    }
+  }
+
+  async #readShard(name: string): Promise<void> {
+    this.#takeShard(name, await this.#options.metadata.shards.get(name));
+  }
+
+  /** One read of a thing at a time, for all who want it. */
+  #read(what: string, read: () => Promise<void>): Promise<void> {
+    const running = this.#reading.get(what);
+    if (running !== undefined) return running;
+    const { metrics, logger } = this.#options;
+    const reading = read()
+      .then(
+        () => metrics.counter('clusterMapRefreshes', { outcome: 'done' }).add(1),
+        (error: unknown) => {
+          metrics.counter('clusterMapRefreshes', { outcome: 'failed' }).add(1);
+          logger.debug({ error, what }, 'the cluster map could not be read anew');
+          throw unreachable(error);
+        },
+      )
+      .finally(() => this.#reading.delete(what));
+    this.#reading.set(what, reading);
+    return reading;
+  }
+
+  #takeBudget(): boolean {
+    if (this.#budget.take()) return true;
+    this.#options.metrics.counter('clusterMapRefreshes', { outcome: 'postponed' }).add(1);
+    return false;
+  }
+
+  #takeCollection(name: string, found: VectorCollection | undefined): void {
+    const known = this.#collections.get(name);
+    if (found === undefined && known === undefined) return;
+    if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderCollection(found, known))) return;
+    if (known !== undefined && this.#objectOf.get(known.spec.name) === name) this.#objectOf.delete(known.spec.name);
+    if (found === undefined) this.#collections.delete(name);
+    else {
+      this.#collections.set(name, found);
+      if (!isSystem(found)) this.#objectOf.set(found.spec.name, name);
+    }
+    this.#changed(name);
+  }
+
+  #takeShard(name: string, found: VectorShard | undefined): void {
+    const known = this.#shards.get(name);
+    if (found === undefined && known === undefined) return;
+    if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderShard(found, known))) return;
+    if (found === undefined) this.#shards.delete(name);
+    else this.#shards.set(name, found);
+    this.#changed(collectionOfShard(name));
+  }
+
+  #changed(collectionObject: string): void {
+    this.#routed.delete(collectionObject);
+    this.#waiters.wake(collectionObject);
   }
 }
 
-function isSystem({ object }: RoutedCollection): boolean {
-  return object.metadata.labels[systemLabel] !== undefined;
+function shardNamesOf({ metadata, spec, status }: VectorCollection): string[] {
+  return shardObjectNames(metadata.name, status.routing.generation, spec.shards);
 }
 
-/** Pure: joins a collection with its shards of the routed generation, by index. */
-export function routeCollection(object: VectorCollection, shards: readonly VectorShard[]): RoutedCollection {
-  const { epoch } = object.status.routing;
-  const members = shards
-    .filter((shard) => shard.spec.collection.uid === object.metadata.uid)
-    .map((shard) => ({ object: shard, route: routeTo(shard, epoch) }));
-  return { object, shards: members, ring: new HashRing(members.map((member) => member.object.spec.hashRange)) };
+function sameVersion(a: VectorCollection | VectorShard, b: VectorCollection | VectorShard): boolean {
+  return a.metadata.uid === b.metadata.uid && a.metadata.resourceVersion === b.metadata.resourceVersion;
 }
 
-function routeTo(shard: VectorShard, epoch: number): ShardRoute {
-  const { authority } = shard.status;
-  const primary = authority?.primary.pod;
-  const others = (authority?.inSync ?? []).map((member) => member.pod).filter((pod) => pod !== primary);
-  return {
-    collectionUID: shard.spec.collection.uid,
-    shardUID: shard.metadata.uid,
-    index: shard.spec.index,
-    epoch,
-    pods: primary === undefined ? others : [primary, ...others],
-  };
+/** What a router's caller can do about it is the same, whatever the store said. */
+function unreachable(error: unknown): ShoalError {
+  if (hasCode(error, 'UNAVAILABLE')) return error as ShoalError;
+  return new ShoalError('UNAVAILABLE', `the metadata cannot be read: ${asShoalError(error).message}`, { cause: error });
 }
 
 export function collectionNotFound(name: string): ShoalError {

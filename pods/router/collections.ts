@@ -8,7 +8,8 @@ import type { CollectionApi, CollectionDescription, ShardDescription } from '../
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionObjectName } from '../metadata/object-name.ts';
 import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection } from '../metadata/objects.ts';
-import { collectionNotFound, type RoutedCollection, type RoutedShard } from './cluster-map.ts';
+import { collectionNotFound } from './cluster-map.ts';
+import type { RoutedCollection, RoutedShard } from './routed-collection.ts';
 import { shardContext, type Routing } from './routing.ts';
 
 /** `replicaCountMax`: how many replicas of a shard there can be, 1 in one process. */
@@ -32,26 +33,22 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
   /** Resolves when every shard of the collection serves. */
   async function whenReady(context: RequestContext, name: string): Promise<CollectionDescription> {
     for (;;) {
-      const changed = map.changed(context.signal);
-      changed.catch(() => undefined);
-      const collection = await map.collection(name);
-      if (isUpToDate(collection.object)) return describe(context, collection);
-      await changed;
+      const { object } = await map.collection(name);
+      if (isUpToDate(object)) return describe(context, await routing.onCollection(context, name, (collection) => Promise.resolve(collection)));
+      await map.objectChanged(object, context.signal);
     }
   }
 
   async function whenGone(context: RequestContext, name: string, uid: string): Promise<void> {
     for (;;) {
-      const changed = map.changed(context.signal);
-      changed.catch(() => undefined);
       const found = await map.find(name);
       if (found?.object.metadata.uid !== uid) return;
-      await changed;
+      await map.objectChanged(found.object, context.signal);
     }
   }
 
   /** Writes until nobody else was faster. */
-  async function change(context: RequestContext, name: string, write: (object: VectorCollection) => Promise<unknown>): Promise<void> {
+  async function change(context: RequestContext, name: string, write: (object: VectorCollection) => Promise<void>): Promise<void> {
     for (;;) {
       context.signal.throwIfAborted();
       const collection = await map.collection(name);
@@ -60,7 +57,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
         return;
       } catch (error) {
         if (!hasCode(error, 'CONFLICT')) throw error;
-        await map.refresh(collection);
+        await map.readCollection(collection.object.metadata.name);
       }
     }
   }
@@ -81,15 +78,12 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
           throw new ShoalError('COLLECTION_LIMIT', `there are ${limits.collectionCountMax} collections, which is the limit`, { details: { limit: limits.collectionCountMax } });
         }
         try {
-          await metadata.collections.create({
-            metadata: { name: collectionObjectName(spec.name), labels: {} },
-            spec,
-          });
+          map.learn(await metadata.collections.create({ metadata: { name: collectionObjectName(spec.name), labels: {} }, spec }));
           return { created: true, collection: await whenReady(context, spec.name) };
         } catch (error) {
           // Somebody else was faster: look again what there is now, once that shows.
           if (!hasCode(error, 'CONFLICT')) throw error;
-          await map.refreshAll();
+          await map.readCollection(collectionObjectName(spec.name));
           // Two names may give one object name; then no look helps.
           const taken = await metadata.collections.get(collectionObjectName(spec.name));
           if (taken !== undefined && taken.spec.name !== spec.name) {
@@ -108,7 +102,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     },
 
     async update(context, name, changes) {
-      await change(context, name, (object) => metadata.collections.replace({ ...object, spec: changedSpec(object.spec, changes) }));
+      await change(context, name, async (object) => map.learn(await metadata.collections.replace({ ...object, spec: changedSpec(object.spec, changes) })));
       return whenReady(context, name);
     },
 

@@ -7,8 +7,8 @@ import type { Feedback, SearchRequest } from '../api/vector-api.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { limits } from '../kernel/limits.ts';
 import { systemRandom } from '../kernel/random.ts';
-import type { RoutedCollection } from './cluster-map.ts';
 import { createFeedbackApi } from './feedback.ts';
+import type { RoutedCollection } from './routed-collection.ts';
 import type { Routing } from './routing.ts';
 import { createSearchApi } from './search.ts';
 

@@ -7,8 +7,8 @@ import { checkIdempotency } from '../domain/write.ts';
 import type { ConsistencyToken, RequestContext } from '../api/context.ts';
 import type { ItemResult, PointApi, PointView, WriteAnswer } from '../api/vector-api.ts';
 import type { ShardWrite, ShardWriteAnswer } from '../domain/shard-service.ts';
-import type { RoutedCollection } from './cluster-map.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
+import type { RoutedCollection } from './routed-collection.ts';
 import { shardContext, type Routing } from './routing.ts';
 
 export function createPointApi(routing: Routing): PointApi {

@@ -1,10 +1,12 @@
 /** Puts the one `VectorApi` together. Authorisation stands around it (`pods/auth/authorized-api.ts`), not in it. */
 
 import type { Clock } from '../kernel/clock.ts';
+import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
 import type { RecordStore } from '../api/records.ts';
 import type { ClusterApi, KeyApi, VectorApi } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import { ClusterMap } from './cluster-map.ts';
 import { createCollectionApi } from './collections.ts';
 import { createFeedbackApi } from './feedback.ts';
@@ -12,13 +14,16 @@ import { createPointApi } from './points.ts';
 import { createRecordStore } from './records.ts';
 import { Routing } from './routing.ts';
 import { createSearchApi } from './search.ts';
-import type { ShardClient } from './shard-client.ts';
+import { ShardClient, type ShardPods } from './shard-client.ts';
 
 export interface RouterOptions {
   readonly metadata: ClusterMetadata;
-  readonly shards: ShardClient;
+  /** The pods that hold the shards: this process itself, or others over the network. */
+  readonly pods: ShardPods;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
   /** How many replicas of a shard there can be: 1 in one process. */
   readonly replicaCountMax: number;
 }
@@ -28,11 +33,13 @@ export interface Router {
   /** Records of the system collection, for the keys. */
   readonly records: RecordStore;
   api(parts: { readonly keys: KeyApi; readonly cluster: ClusterApi }): VectorApi;
+  /** Ends the watches of the metadata. */
+  close(): void;
 }
 
-export function createRouter({ metadata, shards, clock, random, replicaCountMax }: RouterOptions): Router {
-  const map = new ClusterMap(metadata);
-  const routing = new Routing(map, shards, clock);
+export function createRouter({ metadata, pods, clock, random, logger, metrics, replicaCountMax }: RouterOptions): Router {
+  const map = new ClusterMap({ metadata, clock, logger, metrics });
+  const routing = new Routing(map, new ShardClient({ pods, routes: map, clock, random, metrics }), clock);
   const records = createRecordStore(routing);
   return {
     map,
@@ -45,5 +52,6 @@ export function createRouter({ metadata, shards, clock, random, replicaCountMax 
       keys,
       cluster,
     }),
+    close: () => map.close(),
   };
 }

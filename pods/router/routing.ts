@@ -1,29 +1,29 @@
-/** Runs an operation against a collection's shards: refreshes the map and tries again when a route was out of date. */
+/**
+ * Runs an operation against a collection's shards. That requests of a shard are tried again is the shard client's work;
+ * here an operation begins anew when the collection has other shards than it had when the operation began.
+ */
 
 import type { Clock } from '../kernel/clock.ts';
-import { sleep } from '../kernel/clock.ts';
 import { hasCode, ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
 import type { RequestContext } from '../api/context.ts';
 import type { ShardContext, ShardService } from '../domain/shard-service.ts';
-import type { ClusterMap, RoutedCollection, RoutedShard } from './cluster-map.ts';
-import type { ShardClient } from './shard-client.ts';
-
-const attemptCountMax = 8;
-const backoffMsMin = 5;
+import type { ClusterMap } from './cluster-map.ts';
+import { isComplete, type RoutedCollection, type RoutedShard, type ShardRoute } from './routed-collection.ts';
 
 export class Routing {
   readonly map: ClusterMap;
-  readonly #client: ShardClient;
+  readonly #shards: { shard(route: ShardRoute): ShardService };
   readonly #clock: Clock;
 
-  constructor(map: ClusterMap, client: ShardClient, clock: Clock) {
+  constructor(map: ClusterMap, shards: { shard(route: ShardRoute): ShardService }, clock: Clock) {
     this.map = map;
-    this.#client = client;
+    this.#shards = shards;
     this.#clock = clock;
   }
 
   service(shard: RoutedShard): ShardService {
-    return this.#client.shard(shard.route);
+    return this.#shards.shard(shard.route);
   }
 
   /**
@@ -40,22 +40,33 @@ export class Routing {
   }
 
   async #on<T>(context: RequestContext, find: () => Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
+    for (;;) {
       context.signal.throwIfAborted();
-      const collection = await find();
+      const collection = await this.#complete(context, find);
       try {
-        if (collection.shards.length < collection.object.spec.shards) {
-          throw new ShoalError('NOT_PRIMARY', `collection "${collection.object.spec.name}" is still being created`);
-        }
         return await operation(collection);
       } catch (error) {
-        const outdated = hasCode(error, 'NOT_PRIMARY') || hasCode(error, 'STALE_EPOCH');
-        if (!outdated || attempt >= attemptCountMax) throw error;
-        await sleep(this.#clock, backoffMsMin * 2 ** attempt, context.signal);
-        await this.map.refresh(collection);
+        if (!hasCode(error, 'STALE_EPOCH') || context.signal.aborted || hasSameShards(collection, await find())) throw error;
       }
     }
   }
+
+  /** A collection is seen with its first shards while the others are still being made. */
+  async #complete(context: RequestContext, find: () => Promise<RoutedCollection>): Promise<RoutedCollection> {
+    const startMs = this.#clock.monotonicMs();
+    for (;;) {
+      const collection = await find();
+      if (isComplete(collection)) return collection;
+      const { metadata, spec } = collection.object;
+      const leftMs = startMs + limits.shardRetryMsMax - this.#clock.monotonicMs();
+      if (leftMs <= 0) throw new ShoalError('UNAVAILABLE', `collection "${spec.name}" has ${collection.shards.length} of its ${spec.shards} shards`);
+      await this.map.completed(metadata.name, leftMs, context.signal);
+    }
+  }
+}
+
+function hasSameShards(a: RoutedCollection, b: RoutedCollection): boolean {
+  return isComplete(b) && a.shards.every(({ route }, index) => route.shardUID === b.shards[index]?.route.shardUID);
 }
 
 export function shardContext(context: RequestContext): ShardContext {

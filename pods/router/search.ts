@@ -1,24 +1,31 @@
 /**
  * The search part of `VectorApi`: asks every shard at once and merges the best. With `partialAfterMs` the answer may come
- * before all shards have, and says which are missing; without, a shard that fails fails the search.
+ * before all shards have, and says which are missing and why; without, a shard that fails fails the search.
  */
 
 import type { Clock } from '../kernel/clock.ts';
+import { inheritDeadline } from '../kernel/deadline.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { checkVector } from '../domain/point.ts';
 import type { RequestContext } from '../api/context.ts';
 import type { SearchAnswer, SearchApi, SearchRequest, ShardWork } from '../api/vector-api.ts';
 import type { ShardSearch, ShardSearchAnswer } from '../domain/shard-service.ts';
-import type { RoutedCollection, RoutedShard } from './cluster-map.ts';
 import { mergeHits } from './merge.ts';
 import { checkItemCount, checkRange } from './points.ts';
+import type { RoutedCollection, RoutedShard } from './routed-collection.ts';
 import type { Routing } from './routing.ts';
 
 interface ShardOutcome {
   readonly shard: RoutedShard;
   readonly tookMs: number;
   readonly answer: ShardSearchAnswer;
+}
+
+interface MissingShard {
+  readonly shard: RoutedShard;
+  readonly tookMs: number;
+  readonly because: string;
 }
 
 export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
@@ -42,22 +49,36 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
     const { shards } = collection;
     if (shards.length === 1 && request.partialAfterMs === undefined) {
       const outcome = await askShard(context, shards[0]!, request, context.signal);
-      yield answerOf(shards, [outcome], request.topK);
+      yield answerOf(shards, [outcome], [], request.topK);
       return;
     }
+    const { partialAfterMs } = request;
     const abort = new AbortController();
+    inheritDeadline(abort.signal, context.signal);
     const onAbort = (): void => abort.abort(context.signal.reason);
-    context.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = request.partialAfterMs === undefined ? undefined : clock.after(request.partialAfterMs, () => abort.abort(outOfTime));
+    if (context.signal.aborted) onAbort();
+    else context.signal.addEventListener('abort', onAbort, { once: true });
+    const timer = partialAfterMs === undefined ? undefined : clock.after(partialAfterMs, () => abort.abort(outOfTime(partialAfterMs)));
     const outcomes: ShardOutcome[] = [];
-    const arrivals = shards.map((shard) => askShard(context, shard, request, abort.signal));
+    const missing: MissingShard[] = [];
+    const startMs = clock.monotonicMs();
+    const arrivals = shards.map((shard) =>
+      askShard(context, shard, request, abort.signal).catch((error: unknown): MissingShard => {
+        if (partialAfterMs === undefined || context.signal.aborted || !mayBeMissing(error)) throw error;
+        return { shard, tookMs: clock.monotonicMs() - startMs, because: error.message };
+      }),
+    );
     try {
       for await (const arrival of inOrderOfArrival(arrivals)) {
-        if (arrival.status === 'fulfilled') outcomes.push(arrival.value);
-        else if (arrival.reason !== outOfTime) throw arrival.reason;
-        if (progressive && arrival.status === 'fulfilled' && outcomes.length < shards.length) yield answerOf(shards, outcomes, request.topK);
+        if (arrival.status === 'rejected') throw arrival.reason;
+        const { value } = arrival;
+        if (!('answer' in value)) missing.push(value);
+        else {
+          outcomes.push(value);
+          if (progressive && outcomes.length + missing.length < shards.length) yield answerOf(shards, outcomes, missing, request.topK);
+        }
       }
-      yield answerOf(shards, outcomes, request.topK);
+      yield answerOf(shards, outcomes, missing, request.topK);
     } finally {
       timer?.cancel();
       context.signal.removeEventListener('abort', onAbort);
@@ -89,8 +110,15 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
   };
 }
 
-/** The reason with which shards are given up when a partial answer was allowed. */
-const outOfTime = new ShoalError('DEADLINE_EXCEEDED', 'the time for shards to answer is over');
+/** The reason with which shards are given up when a partial answer was asked for. */
+function outOfTime(partialAfterMs: number): ShoalError {
+  return new ShoalError('DEADLINE_EXCEEDED', `no answer within ${partialAfterMs} ms`);
+}
+
+/** A shard that cannot answer now may be left out; a request that is wrong is wrong everywhere. */
+function mayBeMissing(error: unknown): error is ShoalError {
+  return error instanceof ShoalError && error.class.retry === 'after-backoff';
+}
 
 /** `place` stands before the names of fields in errors. */
 function checkSearch(collection: RoutedCollection, request: SearchRequest, place: string): void {
@@ -119,20 +147,23 @@ function shardSearch(request: SearchRequest): ShardSearch {
   };
 }
 
-function answerOf(shards: readonly RoutedShard[], outcomes: readonly ShardOutcome[], topK: number): SearchAnswer {
+function answerOf(shards: readonly RoutedShard[], outcomes: readonly ShardOutcome[], missing: readonly MissingShard[], topK: number): SearchAnswer {
   return {
     hits: mergeHits(
       outcomes.map(({ answer }) => answer.hits),
       topK,
     ),
-    shards: shards.map((shard) => workOf(shard, outcomes.find((outcome) => outcome.shard === shard))),
+    shards: shards.map((shard) => {
+      const isThis = (other: { readonly shard: RoutedShard }): boolean => other.shard === shard;
+      return workOf(shard, outcomes.find(isThis), missing.find(isThis));
+    }),
     partial: outcomes.length < shards.length,
   };
 }
 
-function workOf({ route }: RoutedShard, outcome: ShardOutcome | undefined): ShardWork {
+function workOf({ route }: RoutedShard, outcome: ShardOutcome | undefined, missing: MissingShard | undefined): ShardWork {
   const common = { shardUID: route.shardUID, index: route.index };
-  if (outcome === undefined) return { ...common, answered: false, tookMs: 0, seq: 0 };
+  if (outcome === undefined) return { ...common, answered: false, because: missing?.because ?? 'no answer yet', tookMs: missing?.tookMs ?? 0, seq: 0 };
   const { answer, tookMs } = outcome;
   return {
     ...common,

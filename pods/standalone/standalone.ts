@@ -24,7 +24,6 @@ import { createRouter } from '../router/router.ts';
 import { openDataDirectory } from '../service/data-directory.ts';
 import type { DataPod } from '../service/data-pod.ts';
 import { noTransport, openPod, type OpenPod } from '../service/open-pod.ts';
-import { inProcessShardClient } from '../service/in-process-shard-client.ts';
 import { observePod } from '../service/pod-metrics.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
 import { noMetrics } from '../telemetry/metrics.ts';
@@ -99,7 +98,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const controller = new ShardController({ metadata, opened, clock, logger });
   await controller.start();
 
-  const router = createRouter({ metadata, shards: inProcessShardClient(opened.service), clock, random, replicaCountMax: 1 });
+  const router = createRouter({ metadata, pods: { pod: () => opened.service }, clock, random, logger, metrics, replicaCountMax: 1 });
   const keys = createKeyStore({ records: router.records, clock, random });
   const cluster = createClusterApi({ ports: { fileSystem, openStore: (path) => openRocksdbStore({ directory: path }), clock, random, version }, pod, metadata, startedAtMs });
   const firstKey = config.noAuth ? undefined : await firstKeyOf(config, keys);

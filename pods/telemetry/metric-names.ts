@@ -35,6 +35,12 @@ export const metricTable = {
   slowRequests: { name: 'shoal_slow_requests_total', kind: 'counter', labels: ['dialect', 'operation'], help: 'Requests that took longer than slow-query-ms.' },
   credentialChecks: { name: 'shoal_credential_checks_total', kind: 'counter', labels: ['outcome'], help: 'Credentials that were checked, by outcome.' },
 
+  routerRetries: { name: 'shoal_router_retries_total', kind: 'counter', labels: ['operation', 'code'], help: 'Requests of a shard that were sent again after a pause, by what they had met.' },
+  routerFailovers: { name: 'shoal_router_failovers_total', kind: 'counter', labels: ['code'], help: 'Reads that went to another replica at once because one failed.' },
+  routerHedges: { name: 'shoal_router_hedges_total', kind: 'counter', labels: ['outcome'], help: 'Reads that were sent to a second replica because the first was late, and those of them that it won.' },
+  clusterMapRefreshes: { name: 'shoal_cluster_map_refreshes_total', kind: 'counter', labels: ['outcome'], help: 'Reads of the metadata because a pod or a name contradicted the cluster map; postponed: too many in that second.' },
+  clusterMapFresh: { name: 'shoal_cluster_map_fresh', kind: 'gauge', labels: [], help: '1 while the router hears of the metadata store, 0 while it goes on with what it knows.' },
+
   ready: { name: 'shoal_ready', kind: 'gauge', labels: [], help: '1 when the process serves, else 0.' },
   collections: { name: 'shoal_collections', kind: 'gauge', labels: [], help: 'Collections.' },
   points: { name: 'shoal_points', kind: 'gauge', labels: shard, help: 'Points stored.' },
