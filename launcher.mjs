@@ -7,13 +7,14 @@
 
 import { runBench, runShoal, runStart } from './tools/run.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
-import { runTests } from './tools/test.mjs';
+import { runKubernetesTests, runTests } from './tools/test.mjs';
 import { checkoutRoot } from './tools/runtime.mjs';
 import { LaunchError, ensureInstalled } from './tools/installation.mjs';
 
 const verbs = {
   start: { run: runStart, does: 'start `shoal standalone`; flags pass through' },
   test: { run: runTests, does: 'run the tests, all or those under the given paths' },
+  'test:kubernetes': { run: runKubernetesTests, does: 'run the suites that need a Kubernetes API; builds it once, needs Go' },
   check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
   bench: { run: runBench, does: 'run a benchmark by name' },
@@ -23,7 +24,7 @@ const verbs = {
 const [name, ...args] = process.argv.slice(2);
 const verb = Object.hasOwn(verbs, name ?? '') ? verbs[name] : undefined;
 if (verb === undefined) {
-  const lines = Object.entries(verbs).map(([known, { does }]) => `  ${known.padEnd(10)}${does}`);
+  const lines = Object.entries(verbs).map(([known, { does }]) => `  ${known.padEnd(17)}${does}`);
   process.stderr.write(`usage: node launcher.mjs <verb> [arguments]\n\n${lines.join('\n')}\n`);
   process.exit(2);
 }

@@ -1,4 +1,5 @@
 // The verb `test`: node:test over all test files, or those under the paths given. Its summary is the last thing printed.
+// The verb `test:kubernetes`: the suites that need a real Kubernetes API, which `test` leaves out unless they are named.
 
 import { readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -8,7 +9,8 @@ import { LaunchError } from './installation.mjs';
 import { runtimeEnvironment, runtimePath } from './runtime.mjs';
 
 const testRoots = ['tools', 'proto', 'pods', 'operator', 'e2e', 'shoal.test.ts'];
-const skippedDirectories = new Set(['node_modules', 'gen', 'bench', 'fixtures']);
+const kubernetesSuites = 'e2e/suites/kubernetes';
+const skippedDirectories = new Set(['node_modules', 'gen', 'bench', 'fixtures', 'kubernetes']);
 const isTestFile = (name) => name.endsWith('.test.ts') || name.endsWith('.test.mjs');
 
 /** No test may hang a run; each has its own, much smaller, bounds. */
@@ -20,6 +22,14 @@ export function runTests(root, args) {
   const files = testFiles(root, args.filter((arg) => !arg.startsWith('-')));
   const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', '--test-concurrency=2', `--test-timeout=${testTimeoutMs}`];
   return runInPlace(runtimePath(root), [...flags, ...options, ...files], { cwd: root, env: runtimeEnvironment(root) });
+}
+
+/** Builds the programs first, so that suites that run at the same time do not all begin to. */
+export async function runKubernetesTests(root, args) {
+  const build = ['--disable-warning=ExperimentalWarning', join(root, 'e2e/framework/kubernetes/build-programs.ts')];
+  const code = await runInPlace(runtimePath(root), build, { cwd: root, env: runtimeEnvironment(root) });
+  if (code !== 0) return code;
+  return runTests(root, args.some((arg) => !arg.startsWith('-')) ? args : [...args, kubernetesSuites]);
 }
 
 export function testFiles(root, paths) {

@@ -27,7 +27,7 @@ export interface Kubernetes {
   /** With every right; for what a suite sets up and looks at. */
   readonly admin: KubeClient;
   readonly apiServerPid: number;
-  /** Ends the API server; etcd and what it holds stay. SIGTERM lets it say goodbye, SIGKILL does not. */
+  /** Ends the API server; etcd and what it holds stay. SIGTERM lets it say goodbye to watchers, SIGKILL does not. */
   stopApiServer(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** Starts it again at the same address. */
   startApiServer(): Promise<void>;
@@ -41,8 +41,8 @@ export interface Kubernetes {
    * bound to both. Deleting the pod's object ends the token.
    */
   podToken(podName: string, options?: { readonly namespace?: string; readonly serviceAccount?: string }): Promise<PodIdentity>;
-  /** A kubeconfig for any token. */
-  kubeconfigFor(token: string, namespace?: string): Promise<string>;
+  /** Path of a kubeconfig for any token; `server` where it is reached another way, through a proxy of the suite's own. */
+  kubeconfigFor(token: string, options?: { readonly namespace?: string; readonly server?: string }): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -117,13 +117,13 @@ export async function startKubernetes(): Promise<Kubernetes> {
     if (process.env['SHOAL_KEEP'] !== '1') await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
-  async function kubeconfigFor(token: string, namespace = 'default'): Promise<string> {
+  async function kubeconfigFor(token: string, { namespace = 'default', server = url }: { readonly namespace?: string; readonly server?: string } = {}): Promise<string> {
     const path = join(directory, `kubeconfig-${++kubeconfigCount}.json`);
     const name = 'shoal-e2e';
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name, cluster: { server: url, 'certificate-authority': files.ca } }],
+      clusters: [{ name, cluster: { server, 'certificate-authority': files.ca } }],
       users: [{ name, user: { token } }],
       contexts: [{ name, context: { cluster: name, user: name, namespace } }],
       'current-context': name,
@@ -166,7 +166,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
         };
         const made = await admin.write({ method: 'POST', path: `${core}/serviceaccounts/${serviceAccount}/token`, body: request });
         const { token } = (made as { status: { token: string } }).status;
-        return { token, podUID, kubeconfig: await kubeconfigFor(token, namespace) };
+        return { token, podUID, kubeconfig: await kubeconfigFor(token, { namespace }) };
       },
       kubeconfigFor,
       close,

@@ -6,6 +6,9 @@ import { timeoutsMs, within } from '../timeouts.ts';
 
 const outputLineCountMax = 60;
 
+/** What SIGTERM is given before SIGKILL: an API server with open watches of custom resources takes minutes to end by itself. */
+const graceMs = 3_000;
+
 const running = new Set<ChildProcess>();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
@@ -15,7 +18,7 @@ export interface ControlPlaneProcess {
   /** The last lines that it printed. */
   readonly output: string;
   signal(signal: NodeJS.Signals): void;
-  /** Sends the signal and waits for the end. */
+  /** Sends the signal, SIGKILL a while later, and waits for the end. */
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -53,7 +56,8 @@ export function startProcess(program: string, flags: Readonly<Record<string, str
       child.kill(signal);
       // One that is stopped hears nothing but this and SIGKILL.
       child.kill('SIGCONT');
-      await within(timeoutsMs.serverStop, `ending ${program}`, ended);
+      const late = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      await within(timeoutsMs.serverStop, `ending ${program}`, ended).finally(() => clearTimeout(late));
     },
   };
 }
