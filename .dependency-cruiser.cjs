@@ -14,7 +14,7 @@ const below = {
   wire: ['kernel', 'domain', 'telemetry', 'log', 'replication'],
   metadata: ['kernel', 'domain', 'kube'],
   control: ['kernel', 'domain', 'metadata'],
-  controller: ['kernel', 'domain', 'telemetry', 'metadata', 'control'],
+  controller: ['kernel', 'domain', 'telemetry', 'kube', 'metadata', 'control'],
   shard: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication'],
   service: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication', 'metadata', 'shard', 'router'],
   api: ['kernel', 'domain'],

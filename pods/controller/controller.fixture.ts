@@ -121,7 +121,7 @@ export class TestPod {
 }
 
 /** A clock whose process can stand still: time passes, and what was due comes late. */
-class StandstillClock implements Clock {
+export class StandstillClock implements Clock {
   readonly #clock = new SimulatedClock();
   #lostMs = 0;
 
@@ -204,19 +204,19 @@ export class TestCluster {
   }
 
   /** Lets time pass until it holds; fails when it does not within `limitMs`. Resolves to the time it took. */
-  async until(holds: () => boolean | Promise<boolean>, limitMs = 20_000): Promise<number> {
+  async until(holds: () => boolean | Promise<boolean>, limitMs = 20_000, stepMs = 5): Promise<number> {
     const startMs = this.clock.monotonicMs();
     for (;;) {
       await turns();
       if (await holds()) return this.clock.monotonicMs() - startMs;
       assert(this.clock.monotonicMs() - startMs < limitMs, `still waiting for ${JSON.stringify([...this.controller.unsettled()])}`);
-      this.clock.advance(5);
+      this.clock.advance(stepMs);
     }
   }
 
   async pass(durationMs: number): Promise<void> {
     const endMs = this.clock.monotonicMs() + durationMs;
-    await this.until(() => this.clock.monotonicMs() >= endMs, durationMs + 10);
+    await this.until(() => this.clock.monotonicMs() >= endMs, durationMs + 100, 50);
   }
 
   /** A primary notices a joiner. */
@@ -233,5 +233,5 @@ export class TestCluster {
 
 /** Until nothing is left that needs no time. */
 async function turns(): Promise<void> {
-  for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
 }

@@ -207,7 +207,12 @@ test('S1: a primary that asks is relieved; a switchover that fails is not tried 
     return { term, lastSeq: lastSeq + 1 };
   };
   await cluster.metadata.shards.replaceStatus({ ...now, status: { ...now.status, handover: { id: 'h-2', term: 2 } } });
-  await cluster.pass(20_000);
+  // Whatever else happens to the object meanwhile.
+  for (let change = 0; change < 40; change++) {
+    const present = await cluster.shard(docs);
+    await cluster.metadata.shards.replaceStatus({ ...present, status: { ...present.status, nonce: `n-${change}` } });
+    await cluster.pass(500);
+  }
   assert.equal((await cluster.shard(docs)).status.authority?.term, 2, 'nobody has all entries');
   assert(attempts >= 3 && attempts <= 6, `${attempts} attempts`);
 });

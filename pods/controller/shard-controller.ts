@@ -88,14 +88,16 @@ export class ShardController {
     this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key) });
   }
 
-  /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read. */
+  /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read; may be tried again then. */
   async start(): Promise<void> {
     const { metadata, directory } = this.#options;
-    this.#unwatch.push(
-      metadata.shards.watch((name) => this.#onShardChange(name)),
-      metadata.collections.watch((name) => this.#enqueue(collectionKey(name))),
-      directory.watch(() => this.#onPodsChange()),
-    );
+    if (this.#unwatch.length === 0) {
+      this.#unwatch.push(
+        metadata.shards.watch((name) => this.#onShardChange(name)),
+        metadata.collections.watch((name) => this.#enqueue(collectionKey(name))),
+        directory.watch(() => this.#isStarted && this.#onPodsChange()),
+      );
+    }
     const readAtMs = this.#options.clock.monotonicMs();
     const [collections, shards] = await Promise.all([metadata.collections.list(), metadata.shards.list()]);
     for (const shard of shards) this.#shards.put({ shard, readAtMs });

@@ -9,7 +9,8 @@ export interface StatusServerOptions {
   readonly host: string;
   readonly port: number;
   readonly metrics: { readonly contentType: string; scrape(): string } | undefined;
-  readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Why the process is not ready; empty when it is. */
+  readonly notReady: () => readonly string[];
 }
 
 export interface StatusServer {
@@ -17,14 +18,14 @@ export interface StatusServer {
   close(): Promise<void>;
 }
 
-export async function startStatusServer({ host, port, metrics, readiness }: StatusServerOptions): Promise<StatusServer> {
+export async function startStatusServer({ host, port, metrics, notReady }: StatusServerOptions): Promise<StatusServer> {
   const server = createServer({ headersTimeout: limits.headersTimeoutMs, keepAliveTimeout: limits.keepAliveTimeoutMs, maxHeaderSize: limits.headerBytesMax }, (request, response) => {
     const path = request.url?.split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'only GET\n');
     if (path === '/livez') return answer(response, 200, 'OK\n');
     if (path === '/readyz') {
-      const { ready, reasons } = readiness();
-      return answer(response, ready ? 200 : 503, ready ? 'OK\n' : `${reasons.join('\n')}\n`);
+      const reasons = notReady();
+      return reasons.length === 0 ? answer(response, 200, 'OK\n') : answer(response, 503, `${reasons.join('\n')}\n`);
     }
     if (path === '/metrics' && metrics !== undefined) return answer(response, 200, metrics.scrape(), metrics.contentType);
     return answer(response, 404, 'there are /livez, /readyz and /metrics\n');
