@@ -12,6 +12,9 @@ if (command === '--version' || command === '-V') {
 } else if (command === 'standalone') {
   const { main } = await import('./pods/standalone/main.ts');
   process.exitCode = await main(rest);
+} else if (command === 'gateway') {
+  const { main } = await import('./pods/gateway/main.ts');
+  process.exitCode = await main(rest);
 } else if (command === 'pod') {
   const { main } = await import('./pods/service/main.ts');
   process.exitCode = await main(rest);

@@ -231,14 +231,15 @@ export interface PodDescription {
   readonly name: string;
   readonly ready: boolean;
   readonly because?: string;
-  readonly dataDirectory: string;
-  readonly diskUsedFraction: number;
-  readonly writable: boolean;
-  readonly memoryBytes: number;
-  readonly logBytes: number;
-  readonly logSegmentCount: number;
   readonly shardCount: number;
-  readonly pointCount: number;
+  // Of the process that answers; a gateway does not know them of data pods.
+  readonly dataDirectory?: string;
+  readonly diskUsedFraction?: number;
+  readonly writable?: boolean;
+  readonly memoryBytes?: number;
+  readonly logBytes?: number;
+  readonly logSegmentCount?: number;
+  readonly pointCount?: number;
 }
 
 export interface BackupAnswer {

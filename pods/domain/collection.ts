@@ -38,6 +38,9 @@ export type CollectionInput = Pick<CollectionSpec, 'name' | 'dimension'> & {
   readonly payloadIndexes?: readonly PayloadIndexSpec[];
 };
 
+/** Of one shard, wherever there are pods enough. */
+export const replicaCountMax = 9;
+
 export const indexDefaults: IndexSpec = { type: 'hnsw', m: 16, efConstruction: 128, efSearch: 256 };
 
 /** The complete spec with defaults filled in, or an error that names the field and its limit. */
@@ -55,7 +58,7 @@ export function collectionSpec(input: CollectionInput): CollectionSpec {
   checkInteger('dimension', spec.dimension, 1, limits.dimensionMax);
   if (!isMetric(spec.metric)) throw invalid('metric', `metric must be one of ${metrics.join(', ')}`);
   checkInteger('shards', spec.shards, 1, limits.shardCountMax);
-  checkInteger('replication.replicas', spec.replication.replicas, 1, 9);
+  checkInteger('replication.replicas', spec.replication.replicas, 1, replicaCountMax);
   checkInteger('replication.minInSync', spec.replication.minInSync, 1, spec.replication.replicas);
   if (spec.index.type !== 'hnsw' && spec.index.type !== 'flat') throw invalid('index.type', 'index.type must be hnsw or flat');
   checkInteger('index.m', spec.index.m, 2, 128);

@@ -198,6 +198,8 @@ test('health, liveness, readiness', async () => {
   assert.deepEqual(await read('/readyz'), [503, 'shard docs/0 replays its log\n']);
   assert.deepEqual(await read('/livez'), [200, 'OK']);
   gateway.readiness.ready = true;
+  assert.deepEqual(await read('/readyz'), [200, 'OK\nshard docs/0 replays its log'], 'what is amiss while it serves');
+  gateway.readiness.reasons = [];
   assert.deepEqual(await read('/readyz'), [200, 'OK']);
 });
 

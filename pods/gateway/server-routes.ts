@@ -9,7 +9,7 @@ import type { PrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 
 export interface Readiness {
   readonly ready: boolean;
-  /** Why it is not ready, as sentences. */
+  /** Why it is not ready, or what is amiss while it serves all the same; as sentences. */
   readonly reasons: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export function mountServerRoutes(server: FastifyInstance, document: JsonSchema,
   server.get('/health', (request, reply) => {
     const { ready, reasons } = options.readiness();
     reply.code(ready ? 200 : 503);
-    if (/\bjson\b/.test(request.headers.accept ?? '')) return reply.type('application/json').send(JSON.stringify({ status: ready ? 'ok' : 'unavailable', ...(ready ? {} : { reasons }) }));
+    if (/\bjson\b/.test(request.headers.accept ?? '')) return reply.type('application/json').send(JSON.stringify({ status: ready ? 'ok' : 'unavailable', ...(reasons.length === 0 ? {} : { reasons }) }));
     return reply.type('text/plain; charset=utf-8').send(ready ? 'OK' : 'UNAVAILABLE');
   });
   server.get('/livez', (_request, reply) => reply.type('text/plain; charset=utf-8').send('OK'));
@@ -35,7 +35,7 @@ export function mountServerRoutes(server: FastifyInstance, document: JsonSchema,
     return reply
       .code(ready ? 200 : 503)
       .type('text/plain; charset=utf-8')
-      .send(ready ? 'OK' : reasons.map((reason) => `${reason}\n`).join(''));
+      .send(ready ? ['OK', ...reasons].join('\n') : reasons.map((reason) => `${reason}\n`).join(''));
   });
   const text = JSON.stringify(document);
   server.get('/openapi.json', (_request, reply) => reply.type('application/json; charset=utf-8').send(text));

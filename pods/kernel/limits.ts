@@ -176,6 +176,8 @@ export const limits = {
   mapRefreshesPerSecondMax: 20,
   /** A replica that failed is passed over for so long while there are others. */
   replicaAvoidedMs: 500,
+  /** What a data pod may take to describe itself; one that takes longer is described as not ready. */
+  podReportTimeoutMs: 2_000,
   /** Replicas whose latency is remembered. */
   measuredReplicaCountMax: 65_536,
   /** Reads that are sent to a second replica because the first is late, as a part of all. */

@@ -175,6 +175,13 @@ export class ClusterMap {
     this.#takeCollection(object.metadata.name, object);
   }
 
+  /** Ready once the objects were read; what is known stays good without the store (rule F3). */
+  readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    if (!this.#isLoaded) return { ready: false, reasons: ['the objects of the cluster have not been read yet'] };
+    const outOfDate = this.outOfDate();
+    return { ready: true, reasons: outOfDate === undefined ? [] : [outOfDate] };
+  }
+
   /** Why what is known may be old, as a sentence; undefined while the store is heard of. */
   outOfDate(): string | undefined {
     const { metadata, clock, logger } = this.#options;

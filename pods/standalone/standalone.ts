@@ -23,16 +23,14 @@ import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import { createRouter } from '../router/router.ts';
 import { openDataDirectory } from '../service/data-directory.ts';
 import type { DataPod } from '../service/data-pod.ts';
-import { noTransport, openPod, type OpenPod } from '../service/open-pod.ts';
 import { observePod } from '../service/pod-metrics.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
 import { noMetrics } from '../telemetry/metrics.ts';
+import { openTracer } from '../telemetry/open-tracer.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
-import { noTracer } from '../telemetry/tracer.ts';
-import type { Tracer } from '../telemetry/tracer.ts';
 import { createClusterApi } from './cluster-api.ts';
-import { ShardController } from './shard-controller.ts';
+import { startOnlyPod } from './only-pod.ts';
 
 export interface StandaloneOptions {
   readonly config: ServerConfig;
@@ -54,15 +52,13 @@ export interface Standalone {
   readonly firstKey: string | undefined;
 }
 
-const podName = 'standalone-0';
-
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
   const { config, version, logger, shutdown } = options;
   const clock = systemClock;
   const random = systemRandom;
   const fileSystem = nodeFileSystem;
   const metrics = config.metrics ? createPrometheusMetrics(logger) : { ...noMetrics, contentType: 'text/plain', scrape: () => '' };
-  const tracer = config.otlpEndpoint === undefined ? noTracer : await otlpTracer(config.otlpEndpoint, options);
+  const tracer = await openTracer(config, version);
   const startedAtMs = clock.nowMs();
 
   const directory = await openDataDirectory(fileSystem, config.dataDirectory, version);
@@ -76,29 +72,22 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     unsafeSkipSync: options.unsafeSkipSync ?? false,
   });
   const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
-  const opened: OpenPod = await openPod({
-    metadata,
-    transport: noTransport,
-    pods: { pod: () => opened.service },
-    podUID: random.uuid(),
-    onDamaged: () => undefined,
-    name: podName,
+  const only = await startOnlyPod({
     directory,
     fileSystem,
     log,
     store,
     graphFactory: hnswlibIndexFactory,
+    metadata,
     clock,
     random,
     logger,
     diskReadOnlyAtFraction: config.diskReadOnlyAt,
     onFailure: options.onFailure,
   });
-  const { pod } = opened;
-  const controller = new ShardController({ metadata, opened, clock, logger });
-  await controller.start();
+  const { pod, pods } = only;
 
-  const router = createRouter({ metadata, pods: { pod: () => opened.service }, clock, random, logger, metrics, replicaCountMax: 1 });
+  const router = createRouter({ metadata, pods, clock, random, logger, metrics, replicaCountMax: 1 });
   const keys = createKeyStore({ records: router.records, clock, random });
   const cluster = createClusterApi({ ports: { fileSystem, openStore: (path) => openRocksdbStore({ directory: path }), clock, random, version }, pod, metadata, startedAtMs });
   const firstKey = config.noAuth ? undefined : await firstKeyOf(config, keys);
@@ -120,8 +109,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   observePod(metrics, pod, metadata);
 
   shutdown.add({ name: 'gateway', timeoutMs: config.shutdownGraceMs + limits.shutdownGraceMs, run: () => gateway.close() });
-  shutdown.add({ name: 'controller', timeoutMs: limits.shutdownGraceMs, run: () => controller.close() });
-  shutdown.add({ name: 'data pod', timeoutMs: 3 * limits.shutdownGraceMs, run: () => opened.close() });
+  shutdown.add({ name: 'data pod', timeoutMs: 3 * limits.shutdownGraceMs, run: () => only.close() });
   shutdown.add({
     name: 'telemetry',
     timeoutMs: limits.shutdownGraceMs,
@@ -131,12 +119,6 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     },
   });
   return { gateway, dataDirectory: config.dataDirectory, firstKey };
-}
-
-/** Its packages take a good part of a start to load: only who asks for traces waits for them. */
-async function otlpTracer(endpoint: string, { config, version }: StandaloneOptions): Promise<Tracer> {
-  const { createOtlpTracer } = await import('../telemetry/otlp-tracer.ts');
-  return createOtlpTracer({ endpoint, sampleRatio: config.traceSampleRatio, version });
 }
 
 /** On loopback the first start makes a key; where others can reach the port, somebody must have chosen one. */

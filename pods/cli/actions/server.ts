@@ -15,11 +15,16 @@ export async function showStatus(context: CommandContext): Promise<void> {
   printResult(context, plain(status), () => ({
     columns: ['POD', 'READY', 'WRITABLE', 'SHARDS', 'POINTS', 'MEMORY', 'LOG', 'DISK USED', 'DATA DIRECTORY'],
     rows: status.pods.map((pod) => [
-      pod.name, pod.ready ? 'yes' : `no: ${pod.because ?? ''}`, pod.writable ? 'yes' : 'no', Number(pod.shardCount), Number(pod.pointCount), byteText(Number(pod.memoryBytes)),
-      `${byteText(Number(pod.logBytes))} in ${pod.logSegmentCount}`, `${(pod.diskUsedFraction * 100).toFixed(1)} %`, pod.dataDirectory,
+      pod.name, pod.ready ? 'yes' : `no: ${pod.because ?? ''}`, known(pod.writable, (writable) => (writable ? 'yes' : 'no')), Number(pod.shardCount), known(pod.pointCount, String), known(pod.memoryBytes, (bytes) => byteText(Number(bytes))),
+      known(pod.logBytes, (bytes) => `${byteText(Number(bytes))} in ${pod.logSegmentCount ?? 0n}`), known(pod.diskUsedFraction, (fraction) => `${(fraction * 100).toFixed(1)} %`), pod.dataDirectory ?? '',
     ]),
     footer: `\nshoal ${status.version}, ${status.mode}, since ${timeText(Number(status.startedAtMs))}`,
   }));
+}
+
+/** A gateway does not know every figure of data pods. */
+function known<Value>(value: Value | undefined, print: (value: Value) => string): string {
+  return value === undefined ? '' : print(value);
 }
 
 export async function backUp(context: CommandContext, _: readonly string[], options: { to: string }): Promise<void> {

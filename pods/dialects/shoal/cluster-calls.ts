@@ -36,8 +36,9 @@ function statusMessage({ version, mode, startedAtMs, pods }: ClusterStatus): wir
   return { version, mode, startedAtMs: BigInt(startedAtMs), pods: pods.map(podMessage) };
 }
 
-function podMessage(pod: PodDescription): wire.Pod {
+function podMessage({ memoryBytes, logBytes, logSegmentCount, shardCount, pointCount, ...pod }: PodDescription): wire.Pod {
   const { name, ready, because, dataDirectory, diskUsedFraction, writable } = pod;
+  const figure = (value: number | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
   return {
     name,
     ready,
@@ -45,11 +46,11 @@ function podMessage(pod: PodDescription): wire.Pod {
     dataDirectory,
     diskUsedFraction,
     writable,
-    memoryBytes: BigInt(pod.memoryBytes),
-    logBytes: BigInt(pod.logBytes),
-    logSegmentCount: BigInt(pod.logSegmentCount),
-    shardCount: BigInt(pod.shardCount),
-    pointCount: BigInt(pod.pointCount),
+    memoryBytes: figure(memoryBytes),
+    logBytes: figure(logBytes),
+    logSegmentCount: figure(logSegmentCount),
+    shardCount: BigInt(shardCount),
+    pointCount: figure(pointCount),
   };
 }
 
@@ -59,14 +60,14 @@ const podReply = named(
     name: required(text),
     ready: required(flag),
     because: optional(text),
-    dataDirectory: required(text),
-    diskUsedFraction: required(number),
-    writable: required(flag),
-    memoryBytes: required(number),
-    logBytes: required(number),
-    logSegmentCount: required(number),
+    dataDirectory: optional(text),
+    diskUsedFraction: optional(number),
+    writable: optional(flag),
+    memoryBytes: optional(number),
+    logBytes: optional(number),
+    logSegmentCount: optional(number),
     shardCount: required(number),
-    pointCount: required(number),
+    pointCount: optional(number),
   }),
 );
 

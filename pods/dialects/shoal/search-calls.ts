@@ -67,8 +67,8 @@ function hitMessage({ id, score, version, vector, payload, text: pointText }: Se
   return { id, score, version: BigInt(version), ...vectorMessage(vector, pack), payload, text: pointText };
 }
 
-function workMessage({ shardUID, index, answered, plan, visitedCount, tookMs, seq }: ShardWork): wire.ShardWork {
-  return { shardUid: shardUID, index, answered, plan, visitedCount: visitedCount === undefined ? undefined : BigInt(visitedCount), tookMs, seq: BigInt(seq) };
+function workMessage({ shardUID, index, answered, because, plan, visitedCount, tookMs, seq }: ShardWork): wire.ShardWork {
+  return { shardUid: shardUID, index, answered, because, plan, visitedCount: visitedCount === undefined ? undefined : BigInt(visitedCount), tookMs, seq: BigInt(seq) };
 }
 
 // ----------------------------------------------------------------------- HTTP
@@ -101,6 +101,7 @@ const answerReply = named(
             shardUid: required(text),
             index: required(uint32),
             answered: required(flag),
+            because: optional(text),
             plan: optional(words('scan', 'graph')),
             visitedCount: optional(number),
             tookMs: required(number),
@@ -117,7 +118,7 @@ function answerJson({ hits, shards, partial }: SearchAnswer, { packVectors }: wi
   checkAnswerSize(hits, packVectors ? 'json-packed' : 'json', hitAdvice);
   return {
     hits: hits.map((hit) => ({ id: hit.id, score: hit.score, version: hit.version, ...pointPartsJson(hit, packVectors) })),
-    shards: shards.map(({ shardUID, index, answered, plan, visitedCount, tookMs, seq }) => ({ shardUid: shardUID, index, answered, ...present({ plan, visitedCount }), tookMs, seq })),
+    shards: shards.map(({ shardUID, index, answered, because, plan, visitedCount, tookMs, seq }) => ({ shardUid: shardUID, index, answered, ...present({ because, plan, visitedCount }), tookMs, seq })),
     partial,
   };
 }

@@ -88,19 +88,19 @@ const foundMessage = { id: 'a', version: 7n, vector: Array.from(floats(0.1, 2, 3
 
 const answer: SearchAnswer = {
   hits: [{ id: 'a', score: 0.5, version: 7, payload }],
-  shards: [{ shardUID: 's', index: 0, answered: true, plan: 'graph', visitedCount: 40, tookMs: 1.5, seq: 12 }, { shardUID: 't', index: 1, answered: false, tookMs: 20, seq: 0 }],
+  shards: [{ shardUID: 's', index: 0, answered: true, plan: 'graph', visitedCount: 40, tookMs: 1.5, seq: 12 }, { shardUID: 't', index: 1, answered: false, because: 'no answer within 20 ms', tookMs: 20, seq: 0 }],
   partial: true,
 };
 const answerReply = {
   hits: [{ id: 'a', score: 0.5, version: 7, payload }],
-  shards: [{ shardUid: 's', index: 0, answered: true, plan: 'graph', visitedCount: 40, tookMs: 1.5, seq: 12 }, { shardUid: 't', index: 1, answered: false, tookMs: 20, seq: 0 }],
+  shards: [{ shardUid: 's', index: 0, answered: true, plan: 'graph', visitedCount: 40, tookMs: 1.5, seq: 12 }, { shardUid: 't', index: 1, answered: false, because: 'no answer within 20 ms', tookMs: 20, seq: 0 }],
   partial: true,
 };
 const answerMessage = {
   hits: [{ id: 'a', score: 0.5, version: 7n, vector: [], packedVector: empty, payload, text: undefined }],
   shards: [
-    { shardUid: 's', index: 0, answered: true, plan: 'graph', visitedCount: 40n, tookMs: 1.5, seq: 12n },
-    { shardUid: 't', index: 1, answered: false, plan: undefined, visitedCount: undefined, tookMs: 20, seq: 0n },
+    { shardUid: 's', index: 0, answered: true, because: undefined, plan: 'graph', visitedCount: 40n, tookMs: 1.5, seq: 12n },
+    { shardUid: 't', index: 1, answered: false, because: 'no answer within 20 ms', plan: undefined, visitedCount: undefined, tookMs: 20, seq: 0n },
   ],
   partial: true,
 };

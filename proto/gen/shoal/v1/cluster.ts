@@ -36,15 +36,18 @@ export interface Pod {
   name: string;
   ready: boolean;
   /** Why it is not ready, as a sentence. */
-  because?: string | undefined;
-  dataDirectory: string;
-  diskUsedFraction: number;
-  writable: boolean;
-  memoryBytes: bigint;
-  logBytes: bigint;
-  logSegmentCount: bigint;
+  because?:
+    | string
+    | undefined;
+  /** Known of the process that answers; a gateway does not know them of data pods. */
+  dataDirectory?: string | undefined;
+  diskUsedFraction?: number | undefined;
+  writable?: boolean | undefined;
+  memoryBytes?: bigint | undefined;
+  logBytes?: bigint | undefined;
+  logSegmentCount?: bigint | undefined;
   shardCount: bigint;
-  pointCount: bigint;
+  pointCount?: bigint | undefined;
 }
 
 export interface BackupRequest {
@@ -220,14 +223,14 @@ function createBasePod(): Pod {
     name: "",
     ready: false,
     because: undefined,
-    dataDirectory: "",
-    diskUsedFraction: 0,
-    writable: false,
-    memoryBytes: 0n,
-    logBytes: 0n,
-    logSegmentCount: 0n,
+    dataDirectory: undefined,
+    diskUsedFraction: undefined,
+    writable: undefined,
+    memoryBytes: undefined,
+    logBytes: undefined,
+    logSegmentCount: undefined,
     shardCount: 0n,
-    pointCount: 0n,
+    pointCount: undefined,
   };
 }
 
@@ -242,28 +245,28 @@ export const Pod: MessageFns<Pod> = {
     if (message.because !== undefined) {
       writer.uint32(26).string(message.because);
     }
-    if (message.dataDirectory !== "") {
+    if (message.dataDirectory !== undefined) {
       writer.uint32(34).string(message.dataDirectory);
     }
-    if (message.diskUsedFraction !== 0) {
+    if (message.diskUsedFraction !== undefined) {
       writer.uint32(41).double(message.diskUsedFraction);
     }
-    if (message.writable !== false) {
+    if (message.writable !== undefined) {
       writer.uint32(48).bool(message.writable);
     }
-    if (message.memoryBytes !== 0n) {
+    if (message.memoryBytes !== undefined) {
       if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
         throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
       }
       writer.uint32(56).uint64(message.memoryBytes);
     }
-    if (message.logBytes !== 0n) {
+    if (message.logBytes !== undefined) {
       if (BigInt.asUintN(64, message.logBytes) !== message.logBytes) {
         throw new globalThis.Error("value provided for field message.logBytes of type uint64 too large");
       }
       writer.uint32(64).uint64(message.logBytes);
     }
-    if (message.logSegmentCount !== 0n) {
+    if (message.logSegmentCount !== undefined) {
       if (BigInt.asUintN(64, message.logSegmentCount) !== message.logSegmentCount) {
         throw new globalThis.Error("value provided for field message.logSegmentCount of type uint64 too large");
       }
@@ -275,7 +278,7 @@ export const Pod: MessageFns<Pod> = {
       }
       writer.uint32(80).uint64(message.shardCount);
     }
-    if (message.pointCount !== 0n) {
+    if (message.pointCount !== undefined) {
       if (BigInt.asUintN(64, message.pointCount) !== message.pointCount) {
         throw new globalThis.Error("value provided for field message.pointCount of type uint64 too large");
       }
@@ -405,22 +408,24 @@ export const Pod: MessageFns<Pod> = {
     message.name = object.name ?? "";
     message.ready = object.ready ?? false;
     message.because = object.because ?? undefined;
-    message.dataDirectory = object.dataDirectory ?? "";
-    message.diskUsedFraction = object.diskUsedFraction ?? 0;
-    message.writable = object.writable ?? false;
+    message.dataDirectory = object.dataDirectory ?? undefined;
+    message.diskUsedFraction = object.diskUsedFraction ?? undefined;
+    message.writable = object.writable ?? undefined;
     message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
       ? BigInt(object.memoryBytes)
-      : 0n;
-    message.logBytes = (object.logBytes !== undefined && object.logBytes !== null) ? BigInt(object.logBytes) : 0n;
+      : undefined;
+    message.logBytes = (object.logBytes !== undefined && object.logBytes !== null)
+      ? BigInt(object.logBytes)
+      : undefined;
     message.logSegmentCount = (object.logSegmentCount !== undefined && object.logSegmentCount !== null)
       ? BigInt(object.logSegmentCount)
-      : 0n;
+      : undefined;
     message.shardCount = (object.shardCount !== undefined && object.shardCount !== null)
       ? BigInt(object.shardCount)
       : 0n;
     message.pointCount = (object.pointCount !== undefined && object.pointCount !== null)
       ? BigInt(object.pointCount)
-      : 0n;
+      : undefined;
     return message;
   },
 };

@@ -70,7 +70,10 @@ export interface SearchQuery {
   consistency:
     | Consistency
     | undefined;
-  /** Answer with what has arrived after this time; the answer then names the shards that are missing. */
+  /**
+   * A partial answer rather than none: what has arrived after this time, without the shards that cannot answer. It says
+   * which these are and why.
+   */
   partialAfterMs?:
     | number
     | undefined;
@@ -98,13 +101,15 @@ export interface ShardWork {
   visitedCount?: bigint | undefined;
   tookMs: number;
   seq: bigint;
+  /** Why it did not answer. */
+  because?: string | undefined;
 }
 
 export interface SearchResponse {
   /** Best first. */
   hits: SearchHit[];
   shards: ShardWork[];
-  /** Some shard did not answer in time. */
+  /** Some shard did not answer. */
   partial: boolean;
 }
 
@@ -631,7 +636,16 @@ export const SearchHit: MessageFns<SearchHit> = {
 };
 
 function createBaseShardWork(): ShardWork {
-  return { shardUid: "", index: 0, answered: false, plan: undefined, visitedCount: undefined, tookMs: 0, seq: 0n };
+  return {
+    shardUid: "",
+    index: 0,
+    answered: false,
+    plan: undefined,
+    visitedCount: undefined,
+    tookMs: 0,
+    seq: 0n,
+    because: undefined,
+  };
 }
 
 export const ShardWork: MessageFns<ShardWork> = {
@@ -662,6 +676,9 @@ export const ShardWork: MessageFns<ShardWork> = {
         throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
       }
       writer.uint32(56).uint64(message.seq);
+    }
+    if (message.because !== undefined) {
+      writer.uint32(66).string(message.because);
     }
     return writer;
   },
@@ -735,6 +752,14 @@ export const ShardWork: MessageFns<ShardWork> = {
             message.seq = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.because = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -761,6 +786,7 @@ export const ShardWork: MessageFns<ShardWork> = {
       : undefined;
     message.tookMs = object.tookMs ?? 0;
     message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    message.because = object.because ?? undefined;
     return message;
   },
 };
