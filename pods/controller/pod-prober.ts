@@ -25,14 +25,15 @@ interface Probed {
   settledAskedAtMs: number;
   newestAskedAtMs: number;
   openCount: number;
+  soonTimer: Timer | undefined;
 }
 
 /** A hung pod has several questions open, but not without bound. */
 const openCountMax = 4;
 /** Without an answer for so long nobody is promoted there, long before the pod counts as silent. */
 const reachableMs = 2.5 * limits.probeIntervalMs;
-/** `askSoon` asks no more often than this. */
-const soonMs = 10;
+/** `askSoon` asks no more often than this, and less often where a report is long, so that asking stays a small part of the work. */
+const soonMs = (replicaCount: number): number => 5 + replicaCount / 50;
 
 export class PodProber {
   readonly #options: PodProberOptions;
@@ -64,7 +65,7 @@ export class PodProber {
     if (this.#isClosed || this.#probed.has(name)) return;
     const nowMs = this.#options.clock.monotonicMs();
     const observed = { name, isSilent: false, isReachable: false };
-    this.#probed.set(name, { observed, quietSinceMs: nowMs, settledAskedAtMs: -Infinity, newestAskedAtMs: -Infinity, openCount: 0 });
+    this.#probed.set(name, { observed, quietSinceMs: nowMs, settledAskedAtMs: -Infinity, newestAskedAtMs: -Infinity, openCount: 0, soonTimer: undefined });
     this.#observed.set(name, observed);
     void this.ask(name);
   }
@@ -103,11 +104,21 @@ export class PodProber {
     return pod.observed;
   }
 
-  /** For many who want to hear from the same pod: not at every call. */
+  /** For many who want to hear from the same pod: one question answers all who came before it. */
   askSoon(name: string): void {
     const pod = this.#probed.get(name);
-    if (pod === undefined || this.#options.clock.monotonicMs() - pod.newestAskedAtMs < soonMs || pod.openCount >= openCountMax) return;
-    void this.ask(name);
+    if (pod === undefined || pod.soonTimer !== undefined || this.#isClosed) return;
+    const { clock } = this.#options;
+    const waitMs = pod.newestAskedAtMs + soonMs(pod.observed.report?.replicas.size ?? 0) - clock.monotonicMs();
+    if (waitMs <= 0) return this.#askUnlessMany(name, pod);
+    pod.soonTimer = clock.after(waitMs, () => {
+      pod.soonTimer = undefined;
+      this.#askUnlessMany(name, pod);
+    });
+  }
+
+  #askUnlessMany(name: string, pod: Probed): void {
+    if (pod.openCount < openCountMax) void this.ask(name);
   }
 
   #observe(pod: Probed, now: ObservedPod): void {
@@ -132,7 +143,7 @@ export class PodProber {
       const { observed } = pod;
       if (quietMs >= limits.suspectAfterMs && !observed.isSilent) this.#observe(pod, { ...observed, isSilent: true, isReachable: false });
       else if (quietMs >= reachableMs && observed.isReachable) this.#observe(pod, { ...observed, isReachable: false });
-      if (pod.openCount < openCountMax) void this.ask(name);
+      this.#askUnlessMany(name, pod);
     }
     this.#schedule();
   }

@@ -238,6 +238,30 @@ test('a shard object that is deleted by itself keeps its data', async (t) => {
   assert.notEqual(await cluster.metadata.shards.get(docs), undefined);
 });
 
+test('settled: not before every shard is led, but for a pod that lost its data no longer than a while', async (t) => {
+  const cluster = await started(['a'], ['docs', { replication: { replicas: 1, minInSync: 1 } }]);
+  await cluster.controller.close();
+  cluster.pod('a').start();
+  const restart = async (): Promise<boolean[]> => {
+    cluster.controller = cluster.newController();
+    await cluster.controller.start();
+    const ledWhenSettled: boolean[] = [];
+    void cluster.controller.settled(AbortSignal.timeout(60_000)).then(async () => ledWhenSettled.push(await led(cluster, docs, 2)));
+    return ledWhenSettled;
+  };
+  const first = await restart();
+  await cluster.until(() => first.length > 0, 200);
+  assert.deepEqual(first, [true]);
+  await cluster.controller.close();
+  cluster.pod('a').wipe();
+  cluster.pod('a').start();
+  const second = await restart();
+  t.after(() => cluster.controller.close());
+  const took = await cluster.until(() => second.length > 0, 30_000, 50);
+  assert.deepEqual(second, [false]);
+  assert(took > 10_000, `${took} ms`);
+});
+
 test('two controllers at once come to the same end', async (t) => {
   const cluster = await started(['a', 'b', 'c'], ['docs', { shards: 3 }]);
   const other = cluster.newController();

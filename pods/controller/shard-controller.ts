@@ -44,6 +44,8 @@ const conflictDelayMs = 20;
 const failureDelayMs = 1_000;
 /** Everything that may matter announces itself; this is for what does not. */
 const restDelayMs = 10_000;
+/** What has been waited for so long is not waited for by `settled`. */
+const settleMsMax = 15_000;
 /** Between two attempts at a switchover that fails: each one stops writes for a while. It doubles. */
 const switchPauseMsMin = 1_000;
 const switchPauseMsMax = 60_000;
@@ -64,7 +66,7 @@ export class ShardController {
   /** How often in a row a key has waited for something that should come soon. */
   readonly #soonCounts = new Map<string, number>();
   /** Keys that will be looked at soon, and what they wait for. */
-  readonly #unsettled = new Map<string, string>();
+  readonly #unsettled = new Map<string, { readonly because: string; readonly sinceMs: number }>();
   readonly #settledWaiters = new Set<() => void>();
   readonly #unwatch: (() => void)[] = [];
   #isStarted = false;
@@ -85,7 +87,7 @@ export class ShardController {
       onShard: (shard) => this.#remember(shard, -Infinity),
       isServing: (shard) => this.#isServing(shard),
     });
-    this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key) });
+    this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key), onIdle: () => this.#wakeWaiters() });
   }
 
   /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read; may be tried again then. */
@@ -111,19 +113,26 @@ export class ShardController {
 
   /** Something has changed on the pod: asks it now instead of at the next probe. */
   podChanged(name: string): void {
-    void this.#prober.ask(name);
+    this.#prober.askSoon(name);
   }
 
-  /** Resolves when all that answers has what it needs: every shard led, every collection ready, or a reason why not. */
+  /**
+   * Resolves when all that answers has what it needs: every shard led, every collection ready, or not to be helped for
+   * the moment, which is also what nothing has come of for a while.
+   */
   async settled(signal: AbortSignal): Promise<void> {
-    while (this.#unsettled.size > 0 || !this.#queue.isIdle) {
+    const { clock } = this.#options;
+    const isOpen = ({ sinceMs }: { sinceMs: number }): boolean => clock.monotonicMs() - sinceMs < settleMsMax;
+    while (!this.#queue.isIdle || [...this.#unsettled.values()].some(isOpen)) {
       signal.throwIfAborted();
       await new Promise<void>((resolve) => {
         const wake = (): void => {
+          timer.cancel();
           this.#settledWaiters.delete(wake);
           signal.removeEventListener('abort', wake);
           resolve();
         };
+        const timer = clock.after(limits.probeIntervalMs, wake);
         this.#settledWaiters.add(wake);
         signal.addEventListener('abort', wake, { once: true });
       });
@@ -132,7 +141,7 @@ export class ShardController {
 
   /** What is being waited for, by object; for status and tests. */
   unsettled(): ReadonlyMap<string, string> {
-    return this.#unsettled;
+    return new Map([...this.#unsettled].map(([key, { because }]) => [key, because]));
   }
 
   /** Pods as the controller sees them. */
@@ -216,7 +225,7 @@ export class ShardController {
 
   #enqueue(key: string, priority: 'urgent' | 'normal' = 'normal'): void {
     if (!this.#isStarted) return;
-    this.#unsettled.set(key, this.#unsettled.get(key) ?? 'it is looked at');
+    this.#await(key, this.#unsettled.get(key)?.because ?? 'it is looked at');
     this.#queue.add(key, priority);
   }
 
@@ -231,14 +240,22 @@ export class ShardController {
     const key = shardKey(name);
     const count = this.#soonCounts.get(key) ?? 0;
     this.#soonCounts.set(key, count + 1);
-    this.#unsettled.set(key, because);
+    this.#await(key, because);
     for (const pod of this.#shards.get(name)?.shard.spec.replicas ?? []) this.#prober.askSoon(pod);
     this.#queue.addAfter(key, Math.min(soonMsMin * 2 ** Math.min(count, 10), limits.probeIntervalMs));
   }
 
+  #await(key: string, because: string): void {
+    this.#unsettled.set(key, { because, sinceMs: this.#unsettled.get(key)?.sinceMs ?? this.#options.clock.monotonicMs() });
+  }
+
   #settle(key: string): void {
     this.#unsettled.delete(key);
-    if (this.#unsettled.size === 0) for (const wake of this.#settledWaiters) wake();
+    if (this.#unsettled.size === 0) this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
+    for (const wake of [...this.#settledWaiters]) wake();
   }
 
   // A look.
@@ -252,10 +269,9 @@ export class ShardController {
     } catch (error) {
       const isConflict = hasCode(error, 'CONFLICT');
       if (!isConflict) this.#options.logger.warn({ error, object: key }, 'the step failed; looking again');
-      this.#unsettled.set(key, 'the last step failed');
+      this.#await(key, 'the last step failed');
       this.#queue.addAfter(key, isConflict ? conflictDelayMs : failureDelayMs);
     }
-    if (this.#queue.isIdle || this.#unsettled.size === 0) for (const wake of this.#settledWaiters) wake();
   }
 
   async #lookAtShard(name: string): Promise<void> {
@@ -323,7 +339,7 @@ export class ShardController {
     const outcome = await this.#collectionWriter.bringUp(collection);
     if (outcome.state === 'waiting') {
       // Each change of its shards brings it back; this is for what no change announces.
-      this.#unsettled.set(collectionKey(name), outcome.because);
+      this.#await(collectionKey(name), outcome.because);
       this.#queue.addAfter(collectionKey(name), restDelayMs);
       return;
     }

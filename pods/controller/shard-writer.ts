@@ -87,7 +87,7 @@ export class ShardWriter {
       await this.tell(shardUID, pod).catch(() => undefined);
     } while (this.#talks.get(talk) === true);
     this.#talks.delete(talk);
-    await this.#options.prober.ask(pod);
+    this.#options.prober.askSoon(pod);
   }
 
   /** Resolves when the pod has taken the object over. */

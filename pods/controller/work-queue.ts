@@ -10,6 +10,8 @@ export interface WorkQueueOptions {
   readonly inFlightMax: number;
   /** Must not reject. */
   readonly run: (key: string) => Promise<void>;
+  /** Nothing is queued and nothing runs any more. */
+  readonly onIdle?: () => void;
 }
 
 export class WorkQueue {
@@ -68,6 +70,7 @@ export class WorkQueue {
       const running = this.#options.run(key).finally(() => {
         this.#running.delete(key);
         this.#start();
+        if (this.isIdle) this.#options.onIdle?.();
       });
       this.#running.set(key, running);
     }
