@@ -158,15 +158,39 @@ test('the new replica takes the place of the old one, with a new incarnation and
   const fetched = await fetchReplica(receiver.parts, { shardUID, collectionUID, source: source.pod }, never);
   assert.deepEqual(receiver.parts.registry.find(shardUID), before, 'until it takes over, the old one is registered');
   assert.deepEqual(receiver.parts.registry.garbage(), []);
+  await receiver.pod.log.replica(1).adoptTerm(8);
   await takeOver(receiver.parts, fetched);
   const now = receiver.parts.registry.find(shardUID)!;
   assert.notEqual(now.incarnation, before.incarnation);
   assert.deepEqual([now.localReplica, receiver.parts.registry.garbage()], [2, [1]]);
   await removeGarbage(receiver.parts);
   assert.deepEqual(await numbersInUse(receiver), { store: [2], log: [2], checkpoints: [2] });
-  assert.equal(receiver.pod.log.replica(2).adoptedTerm, 6);
+  assert.equal(receiver.pod.log.replica(2).adoptedTerm, 8, 'the term that the old one adopted meanwhile');
   const copy = await TestReplica.open(receiver.pod, 2);
   assert.deepEqual([await copy.contents(), copy.warnings, copy.recovered.checkpointSeq], [await source.replica.contents(), [], 1]);
+});
+
+test('what was fetched is durable before it takes over', async () => {
+  const source = await sender();
+  const { disk, store } = await usedReceiver(1);
+  const first = await openReceiver(disk, store, 1);
+  await fetchReplica(first.parts, { shardUID, collectionUID, source: source.pod }, never);
+  assert.equal(store.unflushedBatchCount(), 0);
+  store.crash();
+  disk.crash();
+  const receiver = await openReceiver(disk, store.reopen(), 1);
+  assert.deepEqual(receiver.parts.registry.garbage(), [2], 'nobody owns it, so the next start deletes it');
+  const copy = await TestReplica.open(receiver.pod, 2);
+  assert.deepEqual([await copy.contents(), copy.recovered.checkpointSeq], [await source.replica.contents(), 1]);
+});
+
+test('a store that fails while the new one takes over leaves open which it is', async () => {
+  const source = await sender();
+  const { disk, store } = await usedReceiver(1);
+  const receiver = await openReceiver(disk, store, 1);
+  const fetched = await fetchReplica(receiver.parts, { shardUID, collectionUID, source: source.pod }, never);
+  store.failNext('flush');
+  await assert.rejects(takeOver(receiver.parts, fetched), { code: 'OUTCOME_UNKNOWN' });
 });
 
 test('a pod without a replica of the shard gets one', async () => {
@@ -213,6 +237,19 @@ describe('a crash', () => {
     assert.ok(outcomes.old > 20 && outcomes.new > 5, JSON.stringify(outcomes));
   });
 
+  test('after all is done never brings back what was deleted', async () => {
+    const source = await sender();
+    for (let seed = 1; seed <= 40; seed++) {
+      const { disk, store } = await usedReceiver(seed);
+      await replaceWith(await openReceiver(disk, store, seed), source.pod);
+      store.crash();
+      disk.crash();
+      const receiver = await openReceiver(disk, store.reopen(), seed);
+      await removeGarbage(receiver.parts);
+      assert.deepEqual(await numbersInUse(receiver), { store: [2], log: [2], checkpoints: [2] }, `seed ${seed}`);
+    }
+  });
+
   /** Resolves to whether all was done before the power went. */
   async function crashAt(step: number, source: Pick<PodService, 'snapshot'>, expected: unknown, outcomes: { old: number; new: number }): Promise<boolean> {
     const { disk, store, contents } = await usedReceiver(step);
@@ -240,7 +277,7 @@ describe('a crash', () => {
     assert.equal(receiver.pod.log.replica(localReplica).adoptedTerm, 6);
     const found = await TestReplica.open(receiver.pod, localReplica);
     assert.deepEqual(await found.contents(), localReplica === 1 ? contents : expected);
-    assert.ok(found.recovered.checkpointSeq > 0);
+    assert.deepEqual([found.recovered.checkpointSeq > 0, found.warnings], [true, []], 'the checkpoint is whole');
     await found.close();
     outcomes[localReplica === 1 ? 'old' : 'new']++;
 

@@ -73,9 +73,14 @@ export async function fetchReplica(parts: ReplacementParts, request: FetchReques
   }
 }
 
-/** The old replica must be closed. OUTCOME_UNKNOWN means that the process has to end (see `ReplicaRegistry.replace`). */
-export function takeOver({ registry }: Pick<ReplacementParts, 'registry'>, { registered }: FetchedReplica): Promise<void> {
-  return registry.replace(registered);
+/**
+ * The old replica must be closed: what it promised last is kept (rule W2). OUTCOME_UNKNOWN means that the process has to
+ * end (see `ReplicaRegistry.replace`).
+ */
+export async function takeOver({ registry, log }: Pick<ReplacementParts, 'registry' | 'log'>, { registered }: FetchedReplica): Promise<void> {
+  const before = registry.find(registered.shardUID);
+  if (before !== undefined) await log.replica(registered.localReplica).adoptTerm(log.replica(before.localReplica).adoptedTerm);
+  await registry.replace(registered);
 }
 
 /** What was fetched is not wanted any more. */

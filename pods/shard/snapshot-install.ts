@@ -11,7 +11,7 @@
 
 import assert from 'node:assert/strict';
 import { sleep, type Clock } from '../kernel/clock.ts';
-import { startDeadline, withSignal } from '../kernel/deadline.ts';
+import { withTimeout } from '../kernel/deadline.ts';
 import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import { limits } from '../kernel/limits.ts';
@@ -127,15 +127,11 @@ class IncomingTransfer {
   async #ask(transfer: string, offset: number): Promise<SnapshotAnswer> {
     const { source, shardUID, incarnation, clock } = this.#installation;
     for (let failureCount = 1; ; failureCount++) {
-      const deadline = startDeadline(clock, limits.requestTimeoutMsDefault);
-      const signal = AbortSignal.any([this.#signal, deadline.signal]);
       try {
-        return await withSignal(source.snapshot({ shardUID, incarnation, transfer, offset }, signal), signal);
+        return await withTimeout(clock, limits.requestTimeoutMsDefault, this.#signal, (signal) => source.snapshot({ shardUID, incarnation, transfer, offset }, signal));
       } catch (error) {
         this.#signal.throwIfAborted();
         if (asShoalError(error).class.retry !== 'after-backoff' || failureCount > limits.transferRetryCountMax) throw error;
-      } finally {
-        deadline.settle();
       }
       await sleep(clock, failureCount * limits.transferRetryMs, this.#signal);
     }

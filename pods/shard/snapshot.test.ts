@@ -178,8 +178,10 @@ describe('what is lost on the way', () => {
         throw new ShoalError(lostCount % 2 === 0 ? 'UNAVAILABLE' : 'OUTCOME_UNKNOWN', 'the answer was lost');
       },
     };
-    const installed = await install(lossy, there, { clock: hurriedClock });
+    const warnings: string[] = [];
+    const installed = await install(lossy, there, { clock: hurriedClock, warnings });
     assert.ok(lostCount >= 3, `${lostCount} lost`);
+    assert.deepEqual(warnings, [], 'it never started over');
     assert.equal(installed.hasCheckpoint, true);
     const copy = await TestReplica.open(there, to);
     assert.deepEqual([await copy.stored(), await copy.contents()], [await replica.stored(), await replica.contents()]);
