@@ -1,8 +1,11 @@
 /**
  * All objects of one kind in one namespace, kept up by a list and a watch (what Kubernetes calls a reflector).
  *
- *     list (in pages, one consistent version) → watch from there → ended: watch again from the last version seen
- *                                                              → 410, the version is too old: list again
+ *     list (in pages, one consistent version) → watch from there → ended in order: watch again from the last version seen
+ *                                                              → 410 (the version is too old), or any failure: list again
+ *
+ * A watch that was cut could go on too, but for a store that was rolled back meanwhile (etcd restored from a backup): a
+ * watch from a version that the store has not reached is silent, without an error.
  *
  * The API server may be away for long: attempts go on with growing pauses, and what is known stays.
  */
@@ -79,6 +82,7 @@ export class CollectionWatch {
       } catch (error) {
         if (signal.aborted) return;
         this.#isConnected = false;
+        this.#version = undefined;
         if (this.#failures++ === 0) logger.warn({ error, path }, 'the watch of the API server failed; trying again');
         await sleep(client.clock, backoffMs(client.random, this.#failures), signal).catch(() => undefined);
       }
@@ -135,10 +139,8 @@ export class CollectionWatch {
   }
 
   #take(object: RawObject): void {
-    const { name, resourceVersion } = object.metadata;
-    const isNew = this.#objects.get(name)?.metadata.resourceVersion !== resourceVersion;
-    this.#objects.set(name, object);
-    if (isNew) this.#options.onChange(name);
+    this.#objects.set(object.metadata.name, object);
+    this.#options.onChange(object.metadata.name);
   }
 
   #drop(name: string): void {

@@ -4,7 +4,7 @@
  */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeClient } from '../../../pods/kube/client.ts';
@@ -34,6 +34,10 @@ export interface Kubernetes {
   /** Neither answers nor closes connections, until `resumeApiServer`. */
   pauseApiServer(): void;
   resumeApiServer(): void;
+  /** Stops all, copies what etcd holds, and starts again; the copy's path. */
+  backUpStore(): Promise<string>;
+  /** Stops all, puts the copy in the place of what etcd holds, and starts again: whatever came later is gone. */
+  restoreStore(backup: string): Promise<void>;
   /** Creates or replaces the objects of YAML files (`shoalManifests`) or of the suite's own. */
   apply(...manifests: readonly (string | Manifest)[]): Promise<void>;
   /**
@@ -71,15 +75,17 @@ export async function startKubernetes(): Promise<Kubernetes> {
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const peerUrl = `http://127.0.0.1:${peerPort}`;
 
-  const etcd = startProcess(programs.etcd, {
-    'data-dir': join(directory, 'etcd'),
+  const store = join(directory, 'etcd');
+  const etcdFlags = {
+    'data-dir': store,
     'listen-client-urls': etcdUrl,
     'advertise-client-urls': etcdUrl,
     'listen-peer-urls': peerUrl,
     'initial-advertise-peer-urls': peerUrl,
     'initial-cluster': `default=${peerUrl}`,
     'log-level': 'warn',
-  });
+  };
+  let etcd = startProcess(programs.etcd, etcdFlags);
   const apiServerFlags = {
     'etcd-servers': etcdUrl,
     'bind-address': '127.0.0.1',
@@ -108,6 +114,15 @@ export async function startKubernetes(): Promise<Kubernetes> {
       for (const part of [etcd, started]) if (part.hasEnded) throw new Error(`the control plane did not start:\n${part.output}`);
       return (await isReady(kubeconfig)) ? true : undefined;
     });
+  }
+
+  /** Does something with the store while nobody uses it. */
+  async function whileStopped(work: () => Promise<void>): Promise<void> {
+    await apiServer?.end('SIGKILL');
+    await etcd.end('SIGTERM');
+    await work();
+    etcd = startProcess(programs.etcd, etcdFlags);
+    await startApiServer();
   }
 
   async function close(): Promise<void> {
@@ -149,6 +164,16 @@ export async function startKubernetes(): Promise<Kubernetes> {
       startApiServer,
       pauseApiServer: () => apiServer!.signal('SIGSTOP'),
       resumeApiServer: () => apiServer!.signal('SIGCONT'),
+      async backUpStore() {
+        const backup = await mkdtemp(join(directory, 'backup-'));
+        await whileStopped(() => cp(store, backup, { recursive: true }));
+        return backup;
+      },
+      restoreStore: (backup) =>
+        whileStopped(async () => {
+          await rm(store, { recursive: true });
+          await cp(backup, store, { recursive: true });
+        }),
       apply: (...manifests) => applyManifests(admin, manifests),
       async podToken(podName, { namespace = 'default', serviceAccount = dataPodServiceAccount } = {}) {
         const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: serviceAccount, namespace } };

@@ -102,6 +102,24 @@ test('a watch goes on after the API server was killed, and after it was told to 
   }
 });
 
+test('a store that was restored from a backup: watches show what it holds again, and a version of the lost time compares with nothing', async (t) => {
+  const { metadata, shard } = await withShard(t);
+  const { shards } = metadata;
+  t.after(shards.watch(() => undefined));
+  const backup = await kubernetes.backUpStore();
+  const kept = (await shards.get('a'))!;
+  const lost = await shards.replaceStatus(nonced(kept, 'lost'));
+  await shards.create({ metadata: { name: 'b', labels: {} }, spec: fullSpecs.shards });
+  await eventually(timeoutsMs.serverStart, 'the watch', () => Promise.resolve(shards.isFresh() && shards.peek('a')?.status.nonce === 'lost' && shards.peek('b') !== undefined ? true : undefined));
+  await kubernetes.restoreStore(backup);
+  assert.deepEqual(await shards.get('a'), shard);
+  await eventually(timeoutsMs.serverStart, 'the watch to go back', () => Promise.resolve(shards.isFresh() && shards.peek('b') === undefined ? true : undefined));
+  assert.deepEqual(shards.peek('a'), shard);
+  await assert.rejects(shards.replaceStatus(nonced(lost, 'from the lost time')), withCode('CONFLICT'));
+  const written = await shards.replaceStatus(nonced(kept, 'again'));
+  await eventually(timeoutsMs.request, 'the watch to go on', () => Promise.resolve(shards.peek('a')?.metadata.resourceVersion === written.metadata.resourceVersion ? true : undefined));
+});
+
 interface CuttingProxy {
   kubeconfig(): Promise<string>;
   /** From here on nothing comes back; a connection is ended a while after something was sent on it. */
