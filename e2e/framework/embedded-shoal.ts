@@ -25,9 +25,8 @@ import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
 import { createRouter } from '../../pods/router/router.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
 import type { DataPod } from '../../pods/service/data-pod.ts';
-import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
 import { createClusterApi } from '../../pods/standalone/cluster-api.ts';
-import { ShardController } from '../../pods/standalone/shard-controller.ts';
+import { startOnlyPod } from '../../pods/standalone/only-pod.ts';
 import { openRocksdbStore } from '../../pods/storage/rocksdb-store.ts';
 import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { createPrometheusMetrics } from '../../pods/telemetry/prometheus-metrics.ts';
@@ -65,14 +64,9 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) =
     const log = await openPodLog({ ...common, directory: directory.log });
     closers.push(() => log.close());
     const metadata = await openLocalMetadata({ ...common, directory: directory.metadata });
-    const opened: OpenPod = await openPod({
-    metadata,
-    transport: noTransport,
-    pods: { pod: () => opened.service },
-    podUID: systemRandom.uuid(),
-    onDamaged: () => undefined,
+    const only = await startOnlyPod({
       ...common,
-      name: 'standalone-0',
+      metadata,
       directory,
       log,
       store,
@@ -82,13 +76,10 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) =
       onFailure: () => undefined,
       ...(flatFloatsMax === undefined ? {} : { flatFloatsMax }),
     });
-    // A pod closes its log and store itself.
-    closers.splice(0, closers.length, () => opened.close());
-    const { pod } = opened;
-  const controller = new ShardController({ metadata, opened, clock: systemClock, logger: silentLogger });
-    await controller.start();
-    closers.push(() => controller.close());
-    const router = createRouter({ ...common, metadata, pods: { pod: () => ({ shard: (target) => aroundShard(opened.service.shard(target), target.shardUID) }) }, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
+    // It closes its log and store itself.
+    closers.splice(0, closers.length, () => only.close());
+    const { pod } = only;
+    const router = createRouter({ ...common, metadata, pods: { pod: () => ({ shard: (target) => aroundShard(only.service.shard(target), target.shardUID) }) }, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
     const keys = createKeyStore({ records: router.records, clock: systemClock, random: systemRandom });
     const ports = { ...common, openStore: (path: string) => openRocksdbStore({ directory: path }), version: 'e2e' };
     const api = router.api({ keys, cluster: createClusterApi({ ports, pod, metadata, startedAtMs: systemClock.nowMs() }) });

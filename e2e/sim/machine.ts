@@ -12,8 +12,7 @@ import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
 import { createRouter } from '../../pods/router/router.ts';
 import { openDataDirectory } from '../../pods/service/data-directory.ts';
 import type { DataPod } from '../../pods/service/data-pod.ts';
-import { noTransport, openPod, type OpenPod } from '../../pods/service/open-pod.ts';
-import { ShardController } from '../../pods/standalone/shard-controller.ts';
+import { startOnlyPod, type OnlyPod } from '../../pods/standalone/only-pod.ts';
 import { openFaultyStore, type FaultyStore } from '../../pods/storage/faulty-store.ts';
 import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { SimulatedClock } from './simulated-clock.ts';
@@ -27,8 +26,7 @@ const wholeStore = { start: new Uint8Array([0]), end: new Uint8Array([0xff, 0xff
 export interface EngineProcess {
   readonly clock: SimulatedClock;
   readonly pod: DataPod;
-  readonly opened: OpenPod;
-  readonly controller: ShardController;
+  readonly only: OnlyPod;
   readonly api: VectorApi;
   /** Why it wants to end; such a process acknowledges nothing any more. */
   failure(): Error | undefined;
@@ -67,18 +65,13 @@ export class Machine {
     const directory = await openDataDirectory(fileSystem, dataRoot, 'simulation');
     const log = await openPodLog({ directory: directory.log, fileSystem, clock, bounds: { segmentBytes } });
     const metadata = await openLocalMetadata({ directory: directory.metadata, fileSystem, clock, random });
-    const opened: OpenPod = await openPod({
-    metadata,
-    transport: noTransport,
-    pods: { pod: () => opened.service },
-    podUID: random.uuid(),
-    onDamaged: () => undefined,
-      name: 'simulated-0',
+    const only = await startOnlyPod({
       directory,
       fileSystem,
       log,
       store: slowStore(store, random),
       graphFactory: simulatedGraphFactory(fileSystem, random),
+      metadata,
       clock,
       random,
       logger: silentLogger,
@@ -87,12 +80,9 @@ export class Machine {
       flatFloatsMax: 24,
       tailFloatsMax: 48,
     });
-    const { pod } = opened;
-  const controller = new ShardController({ metadata, opened, clock, logger: silentLogger });
-    await controller.start();
-    const router = createRouter({ metadata, pods: { pod: () => opened.service }, clock, random, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
+    const router = createRouter({ metadata, pods: only.pods, clock, random, logger: silentLogger, metrics: noMetrics, replicaCountMax: 1 });
     const absent = new Proxy({}, { get: () => assertUnused }) as never;
-    return { clock, pod, opened, controller, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
+    return { clock, pod: only.pod, only, api: router.api({ keys: absent, cluster: absent }), failure: () => failure };
   }
 
   /** Of all keys that are stored, one by chance. */
@@ -104,8 +94,7 @@ export class Machine {
 
   /** An orderly end. */
   async close(process: EngineProcess): Promise<void> {
-    await process.controller.close();
-    await process.opened.close();
+    await process.only.close();
     this.#ended();
   }
 

@@ -270,7 +270,7 @@ export class ShardController {
       const isConflict = hasCode(error, 'CONFLICT');
       if (!isConflict) this.#options.logger.warn({ error, object: key }, 'the step failed; looking again');
       this.#await(key, 'the last step failed');
-      this.#queue.addAfter(key, isConflict ? conflictDelayMs : failureDelayMs);
+      this.#queue.hold(key, isConflict ? conflictDelayMs : failureDelayMs);
     }
   }
 

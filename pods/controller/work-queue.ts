@@ -20,6 +20,8 @@ export class WorkQueue {
   readonly #normal = new Set<string>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #timers = new Map<string, { readonly atMs: number; readonly timer: Timer }>();
+  /** Keys that failed, which nothing brings back before their time. */
+  readonly #held = new Map<string, Timer>();
   #isClosed = false;
 
   constructor(options: WorkQueueOptions) {
@@ -32,7 +34,7 @@ export class WorkQueue {
   }
 
   add(key: string, priority: 'urgent' | 'normal' = 'normal'): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#held.has(key)) return;
     this.#timers.get(key)?.timer.cancel();
     this.#timers.delete(key);
     if (priority === 'urgent') {
@@ -44,7 +46,7 @@ export class WorkQueue {
 
   /** Unless it is added before. */
   addAfter(key: string, delayMs: number): void {
-    if (this.#isClosed || this.#urgent.has(key) || this.#normal.has(key)) return;
+    if (this.#isClosed || this.#held.has(key) || this.#urgent.has(key) || this.#normal.has(key)) return;
     const { clock } = this.#options;
     const atMs = clock.monotonicMs() + delayMs;
     const present = this.#timers.get(key);
@@ -53,11 +55,26 @@ export class WorkQueue {
     this.#timers.set(key, { atMs, timer: clock.after(delayMs, () => this.add(key)) });
   }
 
+  /** The key failed: it is looked at again after the delay, and not before, whatever asks for it. */
+  hold(key: string, delayMs: number): void {
+    if (this.#isClosed || this.#held.has(key)) return;
+    this.#urgent.delete(key);
+    this.#normal.delete(key);
+    this.#timers.get(key)?.timer.cancel();
+    this.#timers.delete(key);
+    const release = (): void => {
+      this.#held.delete(key);
+      this.add(key);
+    };
+    this.#held.set(key, this.#options.clock.after(delayMs, release));
+  }
+
   /** Resolves when what runs has ended; nothing is started any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { timer } of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    for (const timer of this.#held.values()) timer.cancel();
     this.#urgent.clear();
     this.#normal.clear();
     await Promise.all(this.#running.values());

@@ -24,6 +24,3 @@ export async function openPod(options: DataPodOptions & { readonly onDamaged: (s
     },
   };
 }
-
-/** Of a pod that is the only one. */
-export const noTransport = { send: () => undefined, queuedBytes: () => 0 };
