@@ -145,7 +145,11 @@ class IncomingTransfer {
         this.#begin = content;
         return;
       case 'entries':
-        for (const { key, value } of content.entries) this.#puts.push({ kind: 'put', key: this.#keyHere(key), value });
+        for (const { key, value } of content.entries) {
+          this.#puts.push({ kind: 'put', key: this.#keyHere(key), value });
+          // Making a batch takes the loop's time for each of its entries.
+          if (this.#puts.length >= limits.storageSliceEntryCountMax) await this.#writePuts();
+        }
         return;
       case 'file': {
         const { name, position, bytes } = content;
