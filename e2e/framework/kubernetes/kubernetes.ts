@@ -60,10 +60,15 @@ export interface PodIdentity {
 /** The name that `deploy/data-pod-access.yaml` knows data pods by. */
 export const dataPodServiceAccount = 'shoal-pod';
 
-/** What an installation brings along: the kinds of objects, and what data pods may do with them. */
-export const shoalManifests: readonly string[] = ['crds/vectorcollections.yaml', 'crds/vectorpools.yaml', 'crds/vectorshards.yaml', 'deploy/data-pod-access.yaml'].map((file) =>
-  join(import.meta.dirname, '..', '..', '..', file),
-);
+/** What an installation brings along: the kinds of objects, and what each process may do with them. */
+export const shoalManifests: readonly string[] = [
+  'crds/vectorcollections.yaml',
+  'crds/vectorpools.yaml',
+  'crds/vectorshards.yaml',
+  'deploy/data-pod-access.yaml',
+  'deploy/controller-access.yaml',
+  'deploy/gateway-access.yaml',
+].map((file) => join(import.meta.dirname, '..', '..', '..', file));
 
 export async function startKubernetes(): Promise<Kubernetes> {
   const programs = { etcd: await kubernetesProgram('etcd'), apiServer: await kubernetesProgram('kube-apiserver') };
