@@ -5,7 +5,7 @@
 // anything is installed. It makes sure that the installation fits the lockfile, then hands over to the Node 24 that the
 // installation carries.
 
-import { runBench, runShoal, runStart } from './tools/run.mjs';
+import { runBench, runShoal, runSimulation, runStart } from './tools/run.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
 import { runKubernetesTests, runTests } from './tools/test.mjs';
 import { checkoutRoot } from './tools/runtime.mjs';
@@ -15,6 +15,7 @@ const verbs = {
   start: { run: runStart, does: 'start `shoal standalone`; flags pass through' },
   test: { run: runTests, does: 'run the tests, all or those under the given paths' },
   'test:kubernetes': { run: runKubernetesTests, does: 'run the suites that need a Kubernetes API; builds it once, needs Go' },
+  'test:sim': { run: runSimulation, does: 'run simulated clusters by seed' },
   check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
   bench: { run: runBench, does: 'run a benchmark by name' },

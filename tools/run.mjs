@@ -20,6 +20,10 @@ export function runBench(root, args) {
   return runProgram(root, root, 'e2e/bench/main.ts', args);
 }
 
+export function runSimulation(root, args) {
+  return runProgram(root, root, 'e2e/sim/main.ts', args);
+}
+
 function runProgram(root, directory, program, args) {
   return runInPlace(runtimePath(root), [...nodeFlags, `${root}/${program}`, ...args], { cwd: directory, env: runtimeEnvironment(root) });
 }

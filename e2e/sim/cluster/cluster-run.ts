@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly mutations: Mutations;
   readonly rules?: MetadataRules;
   readonly mask?: Mask;
+  /** Stands in for what the seed says. */
+  readonly shape?: Partial<Shape>;
   readonly print?: (line: string) => void;
   readonly logger?: (name: string) => Logger;
 }
@@ -141,7 +143,7 @@ class ClusterRun {
     this.#mask = options.mask ?? noMask;
     const { seed, parts, mutations, rules, print, logger } = options;
     this.world = new World({ seed, parts, mutations, ...(rules === undefined ? {} : { rules }), ...(print === undefined ? {} : { print }), ...(logger === undefined ? {} : { logger }) });
-    this.#shape = shapeOf(this.world.fork('shape'));
+    this.#shape = { ...shapeOf(this.world.fork('shape')), ...options.shape };
     const { shards, replicas, minInSync, clientCount, idCount, meanPauseMs } = this.#shape;
     this.#workload = new Workload(this.world, { shards, replicas, minInSync: Math.min(minInSync, replicas), clientCount, idCount, meanPauseMs, requestCountMax: this.#mask.requestCountMax });
     this.#invariants = new Invariants(this.world);

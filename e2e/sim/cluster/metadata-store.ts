@@ -81,6 +81,7 @@ export class SimulatedMetadataStore {
       name,
       labels,
       finalizers,
+      ...optional(asked.metadata),
       uid: this.#random.uuid(),
       resourceVersion: '',
       generation: 1,
@@ -92,10 +93,12 @@ export class SimulatedMetadataStore {
   replace<K extends Kind>(writer: Writer, kind: K, object: ObjectOf[K]): ObjectOf[K] {
     const stored = this.#current(kind, object.metadata);
     const isSpecNew = !isDeepStrictEqual(stored.spec, object.spec);
+    const { annotations: _, ownerReferences: __, ...kept } = stored.metadata;
     const metadata: ObjectMetadata = {
-      ...stored.metadata,
+      ...kept,
       labels: object.metadata.labels,
       finalizers: object.metadata.finalizers,
+      ...optional(object.metadata),
       generation: stored.metadata.generation + (isSpecNew ? 1 : 0),
     };
     return this.#store(writer, kind, stored, { metadata, spec: object.spec, status: stored.status }) as unknown as ObjectOf[K];
@@ -235,6 +238,11 @@ function describe(kind: Kind, object: StoredObject): string {
   if (authority === undefined) return ` ${status.phase} for ${spec.replicas.join('+')}`;
   const members = authority.inSync.map(({ pod, incarnation }) => `${pod}/${incarnation.slice(0, 4)}`).join('+');
   return ` term ${authority.term} primary ${authority.primary.pod} inSync ${members} v${authority.configVersion}`;
+}
+
+/** What an object need not have. */
+function optional({ annotations, ownerReferences }: Pick<ObjectMetadata, 'annotations' | 'ownerReferences'>): Pick<ObjectMetadata, 'annotations' | 'ownerReferences'> {
+  return { ...(annotations === undefined ? {} : { annotations }), ...(ownerReferences === undefined ? {} : { ownerReferences }) };
 }
 
 /** What must not have moved; conditions may have. */

@@ -17,7 +17,7 @@ import { collectionName } from './workload.ts';
 const storedKey = new Uint8Array([1]);
 const thePod = 'pod-0';
 /** More than clients have under way. */
-const rememberedMax = 50;
+const rememberedMax = 2_000;
 
 interface Stored {
   seq: number;

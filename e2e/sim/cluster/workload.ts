@@ -33,6 +33,10 @@ export interface Life {
   readonly history: History;
   /** How often each place of the set of ids was given a new id, because the old one is retired. */
   readonly generations: number[];
+  /** Newest version of each point that an answer told of. */
+  readonly versions: Map<string, number>;
+  /** Ids with a write of unknown outcome. */
+  readonly doubtful: Set<string>;
 }
 
 export const collectionName = 'docs';
@@ -135,7 +139,7 @@ export class Workload {
       }
     });
     const world = this.#world;
-    this.lives.push({ uid: collection.uid, history: new History(() => Math.round(world.scheduler.elapsedMs)), generations: new Array<number>(this.#options.idCount).fill(0) });
+    this.lives.push({ uid: collection.uid, history: new History(() => Math.round(world.scheduler.elapsedMs)), generations: new Array<number>(this.#options.idCount).fill(0), versions: new Map(), doubtful: new Set() });
     world.tell('clients', `have collection ${collection.uid.slice(0, 8)}`);
   }
 
@@ -203,10 +207,12 @@ export class Workload {
       try {
         const answer = await this.#send(random, anyOf(random, [500, 2_000, 5_000, 10_000]), (api, context) => write(api, { ...context, idempotency: { clientId: client.id, requestNumber } }, requests));
         this.#answered(client, attempts, answer);
+        answer.items.forEach(({ version }, i) => life.versions.set(requests[i]!.id, version));
         return;
       } catch (error) {
         const isRefused = requests.length === 1 && refusals.some((code) => hasCode(error, code));
         for (const attempt of attempts) if (isRefused) attempt.failed(); else attempt.lost();
+        if (!isRefused) for (const { id } of requests) life.doubtful.add(id);
         this.#mustBeExplained(kind, error);
         // The next life knows nothing of this request.
         if (sent >= sendCountMax || random.fraction() < 0.2 || this.#isPaused || this.#isOver || life !== this.life) return;
@@ -264,8 +270,12 @@ export class Workload {
   // ------------------------------------------------------------ choices
 
   #idAt(life: Life, place: number): string {
-    while (life.history.isRetired(`${life.uid}/${idOf(place, life.generations[place]!)}`)) life.generations[place]!++;
-    return idOf(place, life.generations[place]!);
+    for (;;) {
+      const pointId = idOf(place, life.generations[place]!);
+      const id = `${life.uid}/${pointId}`;
+      if (!life.doubtful.has(id) || !life.history.isRetired(id)) return pointId;
+      life.generations[place]!++;
+    }
   }
 
   #call(kind: 'upsert' | 'set-payload' | 'delete', condition: { readonly condition?: Condition }): WriteCall {
@@ -280,10 +290,7 @@ export class Workload {
     if (dice < 0.7) return {};
     if (dice < 0.78) return { condition: { kind: 'absent' } };
     if (dice < 0.86) return { condition: { kind: 'present' } };
-    let version = 0;
-    for (const operation of life.history.operationsOf(id)) {
-      if (operation.outcome === 'ok') version = 'seen' in operation.answer ? (operation.answer.seen?.version ?? 0) : operation.answer.version;
-    }
+    const version = life.versions.get(id) ?? 0;
     return { condition: { kind: 'version', version } };
   }
 

@@ -1,0 +1,79 @@
+/** The command line of the simulation. */
+
+import { parseArgs } from 'node:util';
+import { logLevels, type LogLevel } from '../../pods/kernel/logger.ts';
+import { mutationNames, type MutationName } from '../../pods/kernel/mutations.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly seedCountMax: number;
+  readonly isTracing: boolean;
+  readonly mutation: MutationName | undefined;
+  readonly isShrinking: boolean;
+  readonly shrinkRunCountMax: number;
+  readonly logLevel: LogLevel;
+}
+
+export const exitCodes = { passed: 0, failed: 1, usage: 2 } as const;
+
+export const help = `usage: npm run test:sim -- [options]
+
+Runs whole clusters in one thread, on simulated time, network, disks and metadata, with faults by seed: seed N, N + 1, …
+until the time is over or one fails; then the failing run is made smaller and told as a story.
+
+options
+  --seed N           the first seed; by default 1
+  --minutes M        how long new seeds are begun, 2
+  --seeds K          at most this many seeds
+  --trace            print every event (with --seeds 1: a run is long)
+  --log LEVEL        print what the processes log: ${logLevels.join(', ')}
+  --mutation NAME    break one rule on purpose; passes when some seed catches it:
+                     ${mutationNames.join('\n                     ')}
+  --no-shrink        print the story of a failing seed as it is; of a mutation, none
+  --shrink-runs K    runs that making it smaller may take, 200
+  --help
+
+exit code: 0 passed (or the mutation was caught), 1 failed, 2 bad usage
+`;
+
+/** Undefined when help was asked for. Throws an Error with a sentence for bad usage. */
+export function readArguments(argv: readonly string[]): SimulationOptions | undefined {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      seed: { type: 'string', default: '1' },
+      minutes: { type: 'string', default: '2' },
+      seeds: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      log: { type: 'string', default: 'silent' },
+      mutation: { type: 'string' },
+      'no-shrink': { type: 'boolean', default: false },
+      'shrink-runs': { type: 'string', default: '200' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  return {
+    seed: number('--seed', values.seed, Number.isInteger),
+    minutes: number('--minutes', values.minutes, (minutes) => minutes > 0),
+    seedCountMax: values.seeds === undefined ? Infinity : number('--seeds', values.seeds, Number.isInteger),
+    isTracing: values.trace,
+    mutation: values.mutation === undefined ? undefined : oneOf('--mutation', mutationNames, values.mutation),
+    isShrinking: !values['no-shrink'],
+    shrinkRunCountMax: number('--shrink-runs', values['shrink-runs'], Number.isInteger),
+    logLevel: oneOf('--log', logLevels, values.log),
+  };
+}
+
+function number(flag: string, text: string, isGood: (value: number) => boolean): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0 || !isGood(value)) throw new Error(`${flag} does not take "${text}"; see --help`);
+  return value;
+}
+
+function oneOf<Name extends string>(flag: string, names: readonly Name[], name: string): Name {
+  const found = names.find((candidate) => candidate === name);
+  if (found === undefined) throw new Error(`${flag} is one of ${names.join(', ')}, not "${name}"`);
+  return found;
+}

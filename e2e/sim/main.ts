@@ -1,0 +1,109 @@
+/**
+ * `npm run test:sim`: runs clusters by seed, one after another, until the time is over or one fails. What it prints at the
+ * end says what was put to the test. Not under the test runner: its hooks on promises make the simulation several times
+ * slower.
+ */
+
+import { clusterParts } from './cluster/cluster-parts.ts';
+import { runCluster, type Mask, type RunReport } from './cluster/cluster-run.ts';
+import { processLogger } from '../../pods/kernel/logger.ts';
+import { storeRules } from './cluster/store-rules.ts';
+import { shrink, tellStory } from './cluster/shrink.ts';
+import { exitCodes, help, readArguments, type SimulationOptions } from './arguments.ts';
+import { Totals } from './totals.ts';
+
+async function main(): Promise<number> {
+  let options: SimulationOptions | undefined;
+  try {
+    options = readArguments(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return exitCodes.usage;
+  }
+  if (options === undefined) {
+    process.stdout.write(help);
+    return exitCodes.passed;
+  }
+  return options.mutation === undefined ? search(options) : hunt(options);
+}
+
+/** Every seed must pass, and the first must pass the same way twice. */
+async function search(options: SimulationOptions): Promise<number> {
+  const totals = new Totals();
+  for (const seed of seedsOf(options)) {
+    const report = await run(options, seed);
+    totals.add(report);
+    tellSeed(report);
+    if (report.failure !== undefined) {
+      await explain(options, report);
+      process.stdout.write(totals.describe());
+      return exitCodes.failed;
+    }
+    if (seed !== options.seed) continue;
+    const again = await run(options, seed);
+    if (again.hash !== report.hash) {
+      process.stdout.write(`seed ${seed} gave trace ${report.hash} and then ${again.hash}: something depends on more than the seed\n`);
+      return exitCodes.failed;
+    }
+    process.stdout.write(`seed ${seed} again  trace ${again.hash}, the same\n`);
+  }
+  process.stdout.write(totals.describe());
+  return exitCodes.passed;
+}
+
+/** Some seed must fail. */
+async function hunt(options: SimulationOptions): Promise<number> {
+  const totals = new Totals();
+  for (const seed of seedsOf(options)) {
+    const report = await run(options, seed);
+    totals.add(report);
+    if (report.failure === undefined) continue;
+    process.stdout.write(`mutation ${options.mutation} caught by seed ${seed}, after ${totals.seedCount} seeds: ${report.failure.kind}\n  ${firstLine(report.failure.message)}\n`);
+    if (options.isShrinking) await explain(options, report);
+    return exitCodes.passed;
+  }
+  process.stdout.write(`mutation ${options.mutation} not caught by ${totals.seedCount} seeds from ${options.seed} on\n${totals.describe()}`);
+  return exitCodes.failed;
+}
+
+/** One after another until the time is over, or as many as were asked for. */
+function* seedsOf({ seed, seedCountMax, minutes }: SimulationOptions): Generator<number> {
+  const endMs = performance.now() + minutes * 60_000;
+  for (let count = 0; count < seedCountMax && (count === 0 || performance.now() < endMs); count++) yield seed + count;
+}
+
+function run({ mutation, isTracing, logLevel }: SimulationOptions, seed: number, mask?: Mask): Promise<RunReport> {
+  const mutations = new Set(mutation === undefined ? [] : [mutation]);
+  return runCluster({
+    seed,
+    parts: clusterParts,
+    mutations,
+    rules: storeRules(mutations),
+    ...(mask === undefined ? {} : { mask }),
+    ...(isTracing && mask === undefined ? { print: (line: string) => process.stdout.write(`${line}\n`) } : {}),
+    ...(logLevel === 'silent' ? {} : { logger: (name: string) => processLogger(logLevel).child({ node: name }) }),
+  });
+}
+
+async function explain(options: SimulationOptions, failed: RunReport): Promise<void> {
+  process.stdout.write(`\nseed ${failed.seed} failed: ${failed.failure!.kind}: ${failed.failure!.message}\n`);
+  if (!options.isShrinking) {
+    process.stdout.write(`${failed.story.join('\n')}\n`);
+    return;
+  }
+  process.stdout.write('looking for a smaller run that fails in the same way\n');
+  const shrunk = await shrink(failed, (mask) => run(options, failed.seed, mask), { runCountMax: options.shrinkRunCountMax });
+  const again = `npm run test:sim -- --seed ${failed.seed} --seeds 1${options.mutation === undefined ? '' : ` --mutation ${options.mutation}`}`;
+  process.stdout.write(`\n${tellStory(shrunk)}\n\nthe whole of it again: ${again} --trace\n`);
+}
+
+function tellSeed({ seed, hash, simulatedMs, requestCount, faults, failure }: RunReport): void {
+  const faultCount = Object.values(faults).reduce((sum, count) => sum + count, 0);
+  process.stdout.write(`seed ${seed}  trace ${hash}  ${Math.round(simulatedMs / 1_000)} s  ${requestCount} requests  ${faultCount} faults  ${failure === undefined ? 'ok' : 'FAILED'}\n`);
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!;
+}
+
+process.exitCode = await main();
