@@ -3,7 +3,8 @@
 import { advance } from './advance.ts';
 import { ask } from './fencing.ts';
 import type { Address, MessageBody } from './messages.ts';
-import { progressOf, withProgress, type LeadingState, type Progress } from './primary-role.ts';
+import { progressOf, withProgress, type LeadingState } from './primary-role.ts';
+import type { Progress } from './roles.ts';
 import { checks } from './read-rounds.ts';
 import { message, nothing, type CoreOutput } from './state.ts';
 import { lastCommonSeq } from './term-runs.ts';

@@ -2,7 +2,8 @@
 
 import type { LogEntry } from '../log/log.ts';
 import type { Address, Message, MessageBody } from './messages.ts';
-import { message, nothing, stepDown, type BackupRole, type CoreOutput, type CoreState } from './state.ts';
+import type { BackupRole } from './roles.ts';
+import { message, nothing, stepDown, type CoreOutput, type CoreState } from './state.ts';
 import { cutFrom, extend, termAt } from './term-runs.ts';
 
 type LeaderBody = Extract<MessageBody, { kind: 'fence' | 'append' | 'check' | 'take-snapshot' }>;

@@ -3,7 +3,8 @@
 import { limits } from '../kernel/limits.ts';
 import { includesMember, sameMember } from './authority.ts';
 import type { MemberId } from './messages.ts';
-import { addressOf, durableAt, withRole, type Change, type LeadingState, type Progress } from './primary-role.ts';
+import { addressOf, durableAt, withRole, type LeadingState } from './primary-role.ts';
+import type { Change, Progress } from './roles.ts';
 import { checks } from './read-rounds.ts';
 import { nothing, type CoreOutput } from './state.ts';
 

@@ -1,7 +1,8 @@
 /** How a primary asks other pods what they have, which makes its term durable there (rule P2). Pure. */
 
 import type { MemberId, Message } from './messages.ts';
-import { progressOf, withProgress, withRole, type LeadingState, type Progress } from './primary-role.ts';
+import { progressOf, withProgress, withRole, type LeadingState } from './primary-role.ts';
+import type { Progress } from './roles.ts';
 import { message, nothing, type CoreOutput } from './state.ts';
 
 /** Those whom the authority names and who are not known yet; the others are forgotten. */

@@ -5,7 +5,8 @@ import { includesMember, isNewer, sameMember, type Authority } from './authority
 import { ask } from './fencing.ts';
 import { mayRemove, removal, send } from './changes.ts';
 import type { MemberId } from './messages.ts';
-import { andThen, progressOf, withRole, type Change, type LeadingState } from './primary-role.ts';
+import { andThen, progressOf, withRole, type LeadingState } from './primary-role.ts';
+import type { Change } from './roles.ts';
 import { nothing, stepDown, type CoreOutput } from './state.ts';
 
 export function onSuspect(state: LeadingState, member: MemberId, because: string): CoreOutput {

@@ -9,7 +9,8 @@ import { limits } from '../kernel/limits.ts';
 import type { LogEntry, ReplicaLog } from '../log/log.ts';
 import type { EntryBuffer } from './entry-buffer.ts';
 import type { MessageTransport } from './messages.ts';
-import { addressOf, type LeadingState, type Progress } from './primary-role.ts';
+import { addressOf, type LeadingState } from './primary-role.ts';
+import type { Progress } from './roles.ts';
 import { message } from './state.ts';
 import { termAt } from './term-runs.ts';
 

@@ -4,7 +4,7 @@ import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import type { LogEntry } from '../log/log.ts';
 import type { Authority } from './authority.ts';
 import type { Address, MemberId, Message, MessageBody } from './messages.ts';
-import type { PrimaryRole } from './primary-role.ts';
+import type { Role } from './roles.ts';
 import type { TermRuns } from './term-runs.ts';
 
 export interface CoreStart {
@@ -23,22 +23,6 @@ export interface CoreStart {
   readonly appliedSeq: number;
   readonly mutations?: Mutations;
 }
-
-export interface BackupRole {
-  readonly kind: 'backup';
-  readonly leader: Address;
-  /** Everything through here is what the leader has, as it said in this term and session (rule W2). */
-  readonly matchedSeq: number;
-  readonly leaderCommitSeq: number;
-  /** A fence that is answered as soon as its term is durable. */
-  readonly fence: number | undefined;
-}
-
-export type Role =
-  /** Knows of no primary that has spoken to it in this session. */
-  | { readonly kind: 'waiting' }
-  | BackupRole
-  | PrimaryRole;
 
 export interface CoreState {
   readonly collectionUID: string;

@@ -17,7 +17,7 @@ import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard } from '../metadata/object-name.ts';
 import { isDeleting, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import type { DataPod, HostedReplica } from './data-pod.ts';
-import { fetchReplica, removeGarbage, takeOver } from './replica-replacement.ts';
+import { abandon, fetchReplica, removeGarbage, takeOver } from './replica-replacement.ts';
 
 export interface AssignmentsOptions {
   readonly pod: DataPod;
@@ -30,6 +30,8 @@ export interface AssignmentsOptions {
 
 const retryDelayMs = 500;
 const concurrency = 4;
+/** Of a snapshot, between two lines of the log. */
+const progressStep = 0.1;
 
 export class Assignments {
   readonly #options: AssignmentsOptions;
@@ -74,9 +76,14 @@ export class Assignments {
     this.#next();
   }
 
-  /** Looks at the object of a shard that is hosted here; the names of others are not known. */
-  lookAtShard(shardUID: string): void {
-    for (const [name, uid] of this.#hosted) if (uid === shardUID) this.look(name);
+  /** Looks at the object of a shard that is hosted here, and resolves when it has; the names of others are not known. */
+  async lookAtShard(shardUID: string): Promise<void> {
+    for (const [name, uid] of this.#hosted) {
+      if (uid !== shardUID) continue;
+      this.look(name);
+      while (this.#queue.has(name)) await Promise.race(this.#busy.values());
+      await this.#busy.get(name);
+    }
   }
 
   /** Resolves when nothing is waiting to be looked at. */
@@ -130,7 +137,7 @@ export class Assignments {
     }
     if (shard === undefined) return;
     const { uid } = shard.metadata;
-    if (isDeleting(shard)) return this.#remove(name, uid);
+    if (isDeleting(shard)) return this.#removeDeleted(shard);
     if (!shard.spec.replicas.includes(pod.name)) return this.#isListed(shard) ? undefined : this.#remove(name, uid);
     const collection = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.collections.get(collectionOfShard(name)));
     if (collection?.metadata.uid !== shard.spec.collection.uid) return;
@@ -175,6 +182,15 @@ export class Assignments {
     this.look(name);
   }
 
+  /** With its collection only: an object that is deleted alone may be a mistake, and its bytes stay as an orphan's. */
+  async #removeDeleted({ metadata, spec }: VectorShard): Promise<void> {
+    const { name, uid } = metadata;
+    const collection = await withTimeout(this.#options.clock, limits.metadataTimeoutMs, this.#stop.signal, () => this.#options.metadata.collections.get(collectionOfShard(name)));
+    if (collection === undefined || collection.metadata.uid !== spec.collection.uid || isDeleting(collection)) return this.#remove(name, uid);
+    this.#hosted.delete(name);
+    await this.#options.pod.unhost(uid);
+  }
+
   /** A2. */
   async #remove(name: string, shardUID: string): Promise<void> {
     const { pod, logger } = this.#options;
@@ -201,16 +217,25 @@ export class Assignments {
       const { collectionUID } = pod.hostedReplica(shardUID).registered;
       const parts = { ...pod.options, registry: pod.registry };
       logger.info({ shardUID, source: sourcePod }, 'taking a snapshot: the log of the primary does not reach back far enough');
-      const fetched = await fetchReplica(parts, { shardUID, collectionUID, source: pod.options.pods.pod(sourcePod) }, signal);
-      if (!(await isWanted())) return pod.registry.giveUp(fetched.registered);
+      let toldFraction = 0;
+      const onProgress = (fraction: number): void => {
+        if (fraction < toldFraction) toldFraction = 0;
+        if (fraction < toldFraction + progressStep && fraction < 1) return;
+        toldFraction = fraction;
+        logger.info({ shardUID, percent: Math.round(fraction * 100) }, 'the snapshot is arriving');
+      };
+      const fetched = await fetchReplica(parts, { shardUID, collectionUID, source: pod.options.pods.pod(sourcePod), onProgress }, signal);
+      if (!(await isWanted())) return abandon(parts, fetched);
       await pod.unhost(shardUID);
       await takeOver(parts, fetched);
-      await removeGarbage(parts);
     } catch (error) {
-      if (!signal.aborted) logger.warn({ error, shardUID }, 'the snapshot could not be taken; the primary will ask again');
+      // A restart may find either replica: nothing may be served before it has.
+      if (hasCode(error, 'OUTCOME_UNKNOWN')) pod.options.onFailure(error as Error);
+      else if (!signal.aborted) logger.warn({ error, shardUID }, 'the snapshot could not be taken; the primary will ask again');
     } finally {
       this.#fetching.delete(shardUID);
       this.look(name);
+      await removeGarbage({ ...pod.options, registry: pod.registry }).catch((error: unknown) => logger.warn({ error }, 'what a snapshot left could not be removed; it is removed at the next start'));
     }
   }
 

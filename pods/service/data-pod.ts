@@ -172,6 +172,7 @@ export class DataPod {
     if (hosted === undefined || authority === undefined) return;
     hosted.authorityStore.learn(shard);
     hosted.replica.authorityChanged(authority);
+    for (const { incarnation } of authority.inSync) this.snapshots.finish(shard.metadata.uid, incarnation);
   }
 
   /** From a replica on another pod. */

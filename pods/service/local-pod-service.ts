@@ -21,8 +21,7 @@ export class LocalPodService implements PodService {
   }
 
   nudge(shardUID: string): Promise<void> {
-    this.#assignments.lookAtShard(shardUID);
-    return Promise.resolve();
+    return this.#assignments.lookAtShard(shardUID);
   }
 
   async stopWrites(shardUID: string, signal: AbortSignal): Promise<{ readonly term: number; readonly lastSeq: number }> {
@@ -37,7 +36,7 @@ export class LocalPodService implements PodService {
     const { registered, service, epoch: known } = this.#pod.hostedReplica(shardUID);
     if (registered.collectionUID !== collectionUID) throw new ShoalError('STALE_EPOCH', `shard ${shardUID} is of another collection`);
     if (epoch !== known) {
-      if (epoch > known) this.#assignments.lookAtShard(shardUID);
+      if (epoch > known) void this.#assignments.lookAtShard(shardUID);
       throw new ShoalError('STALE_EPOCH', `the request was routed in epoch ${epoch}; this pod knows ${known}`);
     }
     return service;

@@ -29,6 +29,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   const shutdown = createShutdown(systemClock, logger);
   exitOnSignals(process, shutdown, systemClock);
   const version = programVersion();
+  // Timers of the clock do not keep a process alive, and before the servers listen nothing else may.
+  const alive = setInterval(() => undefined, 60_000);
   try {
     const standalone = await startStandalone({
       config: { ...config, dataDirectory: resolve(config.dataDirectory) },
@@ -43,6 +45,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         setImmediate(() => process.exit(1));
       },
     });
+    clearInterval(alive);
     // Where `NODE_COMPILE_CACHE` names a directory: Node writes to it at an orderly end only, and the next start should
     // be fast after a kill too. Once written there is nothing to do.
     flushCompileCache();
