@@ -163,6 +163,10 @@ test('a receiver that does not get on stops the sender: bytes are bounded, what 
     assert(a.transport.queuedBytes('pod-b') <= windowBytes + limits.wireQueueBytesMax);
     // Requests have a window of their own.
     await assert.rejects(a.transport.pod('pod-b').nudge('s', context().signal), { code: 'INTERNAL' });
+    for (let before = 0; before < arrivedCount; ) {
+      before = arrivedCount;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
     assert(arrivedCount * (1 << 20) <= windowBytes, `${arrivedCount} arrived`);
     release();
     await until(() => arrivedCount === keptCount && a.transport.queuedBytes('pod-b') === 0);
@@ -188,6 +192,19 @@ test('requests beyond the bound fail with OVERLOADED at once; those that wait go
     assert.deepEqual(Object.keys(counts).sort(), ['OVERLOADED', 'written']);
     assert(counts['written']!.length * (1 << 20) <= windowBytes + limits.wireQueueBytesMax);
     assert(counts['written']!.length >= 30);
+  });
+});
+
+test('far more than a window passes in each lane when the other side gets on', { timeout }, async () => {
+  const value = new Uint8Array(100_000);
+  const windowBytes = 300_000;
+  const served = serving(([name]) => (name === 'getRecord' ? { key: 'k', value, version: 1 } : { results: [], token: { shardUID: 's', seq: 1 } }));
+  await withPair({ a: { windowBytes }, b: { windowBytes, served } }, async ({ a, b }) => {
+    const shard = a.transport.pod('pod-b').shard(target);
+    await Promise.all(Array.from({ length: 20 }, () => shard.getRecord(context(), 'k')));
+    await Promise.all(Array.from({ length: 20 }, () => shard.write(context(), { kind: 'put-record', key: 'k', value, expectedVersion: undefined })));
+    for (let count = 0; count < 20; count++) a.transport.send(appendOf(value.length));
+    await until(() => b.received.length === 20);
   });
 });
 
