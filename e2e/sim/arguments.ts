@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { logLevels, type LogLevel } from '../../pods/kernel/logger.ts';
+import { faultKinds, type FaultKind } from './cluster/faults.ts';
 import { mutationNames, type MutationName } from '../../pods/kernel/mutations.ts';
 
 export interface SimulationOptions {
@@ -10,6 +11,8 @@ export interface SimulationOptions {
   readonly seedCountMax: number;
   readonly isTracing: boolean;
   readonly mutation: MutationName | undefined;
+  /** Kinds of faults that are left out. */
+  readonly without: readonly FaultKind[];
   readonly isShrinking: boolean;
   readonly shrinkRunCountMax: number;
   readonly logLevel: LogLevel;
@@ -30,6 +33,8 @@ options
   --log LEVEL        print what the processes log: ${logLevels.join(', ')}
   --mutation NAME    break one rule on purpose; passes when some seed catches it:
                      ${mutationNames.join('\n                     ')}
+  --without KINDS    leave out kinds of faults, separated by commas:
+                     ${inLines(faultKinds, 5)}
   --no-shrink        print the story of a failing seed as it is; of a mutation, none
   --shrink-runs K    runs that making it smaller may take, 200
   --help
@@ -48,6 +53,7 @@ export function readArguments(argv: readonly string[]): SimulationOptions | unde
       trace: { type: 'boolean', default: false },
       log: { type: 'string', default: 'silent' },
       mutation: { type: 'string' },
+      without: { type: 'string', default: '' },
       'no-shrink': { type: 'boolean', default: false },
       'shrink-runs': { type: 'string', default: '200' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -60,10 +66,15 @@ export function readArguments(argv: readonly string[]): SimulationOptions | unde
     seedCountMax: values.seeds === undefined ? Infinity : number('--seeds', values.seeds, Number.isInteger),
     isTracing: values.trace,
     mutation: values.mutation === undefined ? undefined : oneOf('--mutation', mutationNames, values.mutation),
+    without: values.without.split(',').filter((kind) => kind !== '').map((kind) => oneOf('--without', faultKinds, kind)),
     isShrinking: !values['no-shrink'],
     shrinkRunCountMax: number('--shrink-runs', values['shrink-runs'], Number.isInteger),
     logLevel: oneOf('--log', logLevels, values.log),
   };
+}
+
+function inLines(names: readonly string[], perLine: number): string {
+  return names.map((name, i) => `${name}${i === names.length - 1 ? '' : ','}${i % perLine === perLine - 1 ? '\n                     ' : ' '}`).join('').trim();
 }
 
 function number(flag: string, text: string, isGood: (value: number) => boolean): number {

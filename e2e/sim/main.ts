@@ -5,7 +5,7 @@
  */
 
 import { clusterParts } from './cluster/cluster-parts.ts';
-import { runCluster, type Mask, type RunReport } from './cluster/cluster-run.ts';
+import { noMask, runCluster, type Mask, type RunReport } from './cluster/cluster-run.ts';
 import { processLogger } from '../../pods/kernel/logger.ts';
 import { storeRules } from './cluster/store-rules.ts';
 import { shrink, tellStory } from './cluster/shrink.ts';
@@ -72,15 +72,15 @@ function* seedsOf({ seed, seedCountMax, minutes }: SimulationOptions): Generator
   for (let count = 0; count < seedCountMax && (count === 0 || performance.now() < endMs); count++) yield seed + count;
 }
 
-function run({ mutation, isTracing, logLevel }: SimulationOptions, seed: number, mask?: Mask): Promise<RunReport> {
+function run({ mutation, isTracing, logLevel, without }: SimulationOptions, seed: number, smaller?: Mask): Promise<RunReport> {
   const mutations = new Set(mutation === undefined ? [] : [mutation]);
   return runCluster({
     seed,
     parts: clusterParts,
     mutations,
     rules: storeRules(mutations),
-    ...(mask === undefined ? {} : { mask }),
-    ...(isTracing && mask === undefined ? { print: (line: string) => process.stdout.write(`${line}\n`) } : {}),
+    mask: { ...(smaller ?? noMask), kinds: new Set([...without, ...(smaller ?? noMask).kinds]) },
+    ...(isTracing && smaller === undefined ? { print: (line: string) => process.stdout.write(`${line}\n`) } : {}),
     ...(logLevel === 'silent' ? {} : { logger: (name: string) => processLogger(logLevel).child({ node: name }) }),
   });
 }
@@ -93,7 +93,7 @@ async function explain(options: SimulationOptions, failed: RunReport): Promise<v
   }
   process.stdout.write('looking for a smaller run that fails in the same way\n');
   const shrunk = await shrink(failed, (mask) => run(options, failed.seed, mask), { runCountMax: options.shrinkRunCountMax });
-  const again = `npm run test:sim -- --seed ${failed.seed} --seeds 1${options.mutation === undefined ? '' : ` --mutation ${options.mutation}`}`;
+  const again = `npm run test:sim -- --seed ${failed.seed} --seeds 1${options.mutation === undefined ? '' : ` --mutation ${options.mutation}`}${options.without.length === 0 ? '' : ` --without '${options.without.join(',')}'`}`;
   process.stdout.write(`\n${tellStory(shrunk)}\n\nthe whole of it again: ${again} --trace\n`);
 }
 

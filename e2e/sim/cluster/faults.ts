@@ -17,6 +17,8 @@ export interface UserActions {
 
 interface Context {
   readonly world: World;
+  /** Its bytes are not what was written: somebody shall replace the disk when the fault ends. */
+  damaged(pod: string): void;
   readonly random: Random;
   readonly users: UserActions;
 }
@@ -32,8 +34,10 @@ interface Fault {
 
 const someone = { name: 'simulated human' };
 
-/** Replicas whose bytes are gone or may be: faults must leave others. */
+/** What takes the bytes of a replica must leave this many others, because more may be lost before it is replaced. */
 const survivorCountMin = 2;
+/** How often somebody looks whether a damaged disk can be replaced. */
+const repairIntervalMs = 1_000;
 
 export const faultTable = {
   'kill': {
@@ -79,7 +83,7 @@ export const faultTable = {
     durationMs: [0, 0],
     begin: ({ world, random }) => {
       const pod = aPod(world, random);
-      if (!mayLose(world, pod)) return undefined;
+      if (!mayLose(world, pod, survivorCountMin)) return undefined;
       world.replace(pod);
       return { what: `${pod} loses its disk` };
     },
@@ -178,7 +182,7 @@ export const faultTable = {
     begin: ({ world, random }) => {
       const pod = aPod(world, random);
       // A sync that failed may have lost what it should have kept: such a copy counts as lost until it is in sync again.
-      if (!mayLose(world, pod)) return undefined;
+      if (!mayLose(world, pod, survivorCountMin)) return undefined;
       const machine = world.machine(pod);
       const kind = anyOf(random, ['writeError', 'syncError', 'readError'] as const);
       machine.disk.faults[kind] = 0.02 + 0.2 * random.fraction();
@@ -198,12 +202,12 @@ export const faultTable = {
   'bit rot': {
     weight: 2,
     durationMs: [2_000, 20_000],
-    begin: ({ world, random }) => {
+    begin: ({ world, random, damaged }) => {
       const pod = aPod(world, random);
-      if (!mayLose(world, pod)) return undefined;
+      if (!mayLose(world, pod, survivorCountMin)) return undefined;
       void world.machine(pod).rot().then((where) => world.tell(pod, where === undefined ? 'has nothing to rot' : `has a flipped bit: ${where}`));
-      // In the end somebody replaces a disk that has shown damage; one that has not yet would show it at any later time.
-      return { what: `bits of ${pod} flip`, end: () => void (mayLose(world, pod) && world.replace(pod)) };
+      // Also one that has not shown its damage yet: it would at any later time.
+      return { what: `bits of ${pod} flip`, end: () => damaged(pod) };
     },
   },
   'metadata outage': {
@@ -380,6 +384,7 @@ export class FaultInjector {
   readonly #world: World;
   readonly #users: UserActions;
   readonly #ends = new Map<PlannedFault, () => void>();
+  readonly #damaged = new Set<string>();
   #isOver = false;
 
   constructor(world: World, users: UserActions) {
@@ -389,6 +394,12 @@ export class FaultInjector {
 
   schedule(faults: readonly PlannedFault[]): void {
     for (const fault of faults) this.#world.scheduler.after(fault.atMs, () => this.#begin(fault));
+    this.#repairDamaged();
+  }
+
+  /** Pods that wait for another disk. */
+  get damaged(): ReadonlySet<string> {
+    return this.#damaged;
   }
 
   /** The world heals: everything that lasts ends, everything that is down comes up. */
@@ -405,10 +416,22 @@ export class FaultInjector {
     }
   }
 
+  /** A disk is replaced when the others can fill it again. */
+  #repairDamaged(): void {
+    const world = this.#world;
+    for (const pod of this.#damaged) {
+      if (!mayLose(world, pod, this.#isOver ? 1 : survivorCountMin)) continue;
+      this.#damaged.delete(pod);
+      world.replace(pod);
+      break;
+    }
+    world.scheduler.after(repairIntervalMs, () => this.#repairDamaged());
+  }
+
   #begin(fault: PlannedFault): void {
     if (this.#isOver) return;
     const table: Record<FaultKind, Fault> = faultTable;
-    const begun = table[fault.kind].begin({ world: this.#world, random: seededRandom(fault.seed), users: this.#users });
+    const begun = table[fault.kind].begin({ world: this.#world, random: seededRandom(fault.seed), users: this.#users, damaged: (pod) => void this.#damaged.add(pod) });
     if (begun === undefined) return;
     this.counts[fault.kind] = (this.counts[fault.kind] ?? 0) + 1;
     this.#world.tell(`[${fault.number}]`, `${begun.what}${fault.durationMs > 0 ? `, for ${fault.durationMs} ms` : ''}`);
@@ -440,7 +463,7 @@ function aShard(world: World, random: Random): VectorShard | undefined {
 }
 
 /** Whether each shard keeps enough members that are in sync and have their bytes when this pod loses its own. */
-function mayLose(world: World, pod: string): boolean {
+function mayLose(world: World, pod: string, survivorCountMin: number): boolean {
   const replicas = world.inspect();
   return world.store.list('shards').every(({ metadata, spec, status }) => {
     if (!spec.replicas.includes(pod)) return true;

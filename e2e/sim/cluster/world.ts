@@ -45,6 +45,7 @@ interface Place {
   podUID: string;
   machine: PodMachine | undefined;
   startCount: number;
+  failedStartCount: number;
   process: Process | undefined;
   clockRate: number;
   wallOffsetMs: number;
@@ -56,6 +57,8 @@ interface Place {
 const dataDirectory = '/data';
 /** A container that ended is started again after about this long. */
 const restartMs = { min: 100, max: 2_000 };
+/** One that fails again and again waits longer, up to this many times as long. */
+const restartFactorMax = 16;
 
 export class World {
   readonly scheduler: Scheduler;
@@ -90,7 +93,7 @@ export class World {
   addNode(name: string, kind: NodeKind): void {
     assert(!this.#places.has(name), `there is a node named ${name} already`);
     const machine = kind === 'pod' ? this.#newMachine(name, 0) : undefined;
-    this.#places.set(name, { name, kind, machine, podUID: this.#random.uuid(), startCount: 0, process: undefined, clockRate: 1, wallOffsetMs: 0, isDraining: false, isHeldDown: false });
+    this.#places.set(name, { name, kind, machine, podUID: this.#random.uuid(), startCount: 0, failedStartCount: 0, process: undefined, clockRate: 1, wallOffsetMs: 0, isDraining: false, isHeldDown: false });
   }
 
   names(kind: NodeKind): readonly string[] {
@@ -123,9 +126,14 @@ export class World {
         (node) => {
           if (process.gate.isDead) return;
           process.node = node;
+          place.failedStartCount = 0;
           this.tell(name, 'is up');
         },
-        (error: unknown) => this.#ended(place, process, `failed to start: ${describe(error)}`),
+        (error: unknown) => {
+          if (process.gate.isDead) return;
+          place.failedStartCount++;
+          this.#ended(place, process, `failed to start: ${describe(error)}`);
+        },
       );
   }
 
@@ -168,6 +176,7 @@ export class World {
     const place = this.#place(name);
     if (place.process !== undefined) this.#end(place, 'power loss');
     place.machine = this.#newMachine(name, place.startCount + 1);
+    place.failedStartCount = 0;
     place.podUID = this.#random.uuid();
     this.tell(name, 'is replaced, with an empty disk');
     if (!place.isHeldDown) this.#startLater(place);
@@ -328,7 +337,8 @@ export class World {
   }
 
   #startLater(place: Place): void {
-    const delayMs = restartMs.min + (restartMs.max - restartMs.min) * this.#random.fraction();
+    const factor = Math.min(restartFactorMax, 2 ** Math.max(0, place.failedStartCount - 1));
+    const delayMs = factor * (restartMs.min + (restartMs.max - restartMs.min) * this.#random.fraction());
     this.scheduler.after(delayMs, () => {
       if (place.process === undefined && !place.isHeldDown) this.start(place.name);
     });
