@@ -18,6 +18,7 @@ import { kubeEndpoint } from '../kube/endpoint.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import { openKubeMetadata } from '../metadata/kube-metadata.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
+import { single } from '../telemetry/metrics.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { startStatusServer } from '../telemetry/status-server.ts';
@@ -109,6 +110,8 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
   });
   const processMetrics = observeProcess(metrics, version);
   observePod(metrics, opened.pod, metadata);
+  metrics.observe('peerConnections', single(() => peers.statistics().connectionCount));
+  metrics.observe('peerMessagesDropped', single(() => peers.statistics().droppedMessageCount));
 
   shutdown.add({ name: 'handover', timeoutMs: 2 * limits.podHandoverMsMax, run: () => handOver(opened.pod) });
   shutdown.add({

@@ -4,7 +4,7 @@ import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { single, type Metrics, type Observation } from '../telemetry/metrics.ts';
 import type { DataPod, HostedReplica } from './data-pod.ts';
 
-type ShardMetric = 'points' | 'tailPoints' | 'graphPoints' | 'indexMemory' | 'appliedSeq' | 'applyLag' | 'checkpointLag';
+type ShardMetric = 'term' | 'isPrimary' | 'inSync' | 'points' | 'tailPoints' | 'graphPoints' | 'indexMemory' | 'appliedSeq' | 'applyLag' | 'checkpointLag';
 
 export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMetadata): void {
   const perShard = (name: ShardMetric, read: (hosted: HostedReplica) => number): void => {
@@ -21,6 +21,16 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
     const { commitSeq, appliedSeq } = replica.statistics();
     return commitSeq - appliedSeq;
   });
+  perShard('term', ({ replica }) => replica.term);
+  perShard('isPrimary', ({ replica }) => (replica.protocol.role.kind === 'primary' ? 1 : 0));
+  perShard('inSync', ({ replica }) => replica.authority?.inSync.length ?? 0);
+  metrics.observe('replicaLag', () =>
+    pod.hosted().flatMap(({ replica, collection, registered }) => {
+      const { role, lastSeq } = replica.protocol;
+      if (role.kind !== 'primary') return [];
+      return role.others.map((other) => ({ labels: { collection, shard: registered.shardUID, pod: other.pod }, value: lastSeq - other.durableSeq }));
+    }),
+  );
   perShard('checkpointLag', ({ replica }) => {
     const { checkpointSeq, appliedSeq } = replica.statistics();
     return appliedSeq - checkpointSeq;
