@@ -186,6 +186,8 @@ export const limits = {
   /** How late, while too few reads of the shard were measured; and at least. */
   hedgeFirstDelayMs: 50,
   hedgeShortestDelayMs: 2,
+  /** A read that is so late, and several times as late as most, is overdue: its replica seems to hang. */
+  hedgeOverdueMs: 250,
 
   // Keys, feedback
   apiKeyCountMax: 10_000,

@@ -1,6 +1,7 @@
 /**
  * When a read that is late is sent to a second replica too: after the time in which 95 of 100 recent reads of the shard
- * were answered, as long as such reads stay a small part of all, so that a slow cluster is not given twice the work.
+ * were answered, as long as such reads stay a small part of all, so that a slow cluster is not given twice the work. Half
+ * of what may be sent at once is kept for reads that are overdue, several times as late: there the replica hangs.
  *
  * (J. Dean and L. A. Barroso, "The Tail at Scale", 2013.)
  */
@@ -18,6 +19,7 @@ interface Window {
 const windowLength = 128;
 const refreshEvery = 16;
 const quantile = 0.95;
+const overdueFactor = 4;
 
 export class Hedging {
   readonly #windows = new Map<string, Window>();
@@ -29,8 +31,9 @@ export class Hedging {
   }
 
   /** Whether a second read may be sent now; it is counted as sent then. */
-  spend(): boolean {
-    if (this.#tokens < 1) return false;
+  spend(why: 'late' | 'overdue'): boolean {
+    const kept = why === 'late' ? limits.hedgeBurstCountMax / 2 : 0;
+    if (this.#tokens < kept + 1) return false;
     this.#tokens -= 1;
     return true;
   }
@@ -39,6 +42,10 @@ export class Hedging {
     const window = this.#windows.get(shardUID);
     if (window === undefined || window.count < refreshEvery) return limits.hedgeFirstDelayMs;
     return Math.max(limits.hedgeShortestDelayMs, window.p95Ms);
+  }
+
+  overdueMs(shardUID: string): number {
+    return Math.max(limits.hedgeOverdueMs, overdueFactor * this.delayMs(shardUID));
   }
 
   measured(shardUID: string, tookMs: number): void {

@@ -55,7 +55,8 @@ export class ReplicaRace {
 
       const end = (reason: ShoalError): void => {
         isOver = true;
-        timer.cancel();
+        late.cancel();
+        overdue.cancel();
         signal.removeEventListener('abort', onAbort);
         for (const attempt of running) {
           // Given up: it would have taken longer still.
@@ -106,15 +107,20 @@ export class ReplicaRace {
         end(new ShoalError('CANCELLED', 'no replica answered'));
         reject(error as Error);
       };
-      const hedge = (): void => {
-        if (running.size !== 1 || untried.size === 0 || !hedging.spend()) return;
+      const hedge = (why: 'late' | 'overdue'): void => {
+        if (running.size !== 1 || untried.size === 0 || !hedging.spend(why)) return;
         metrics.counter('routerHedges', { outcome: 'sent' }).add(1);
         start(lateGoesTo !== undefined && untried.has(lateGoesTo) ? lateGoesTo : choice.choose(shardUID, [...untried]), true);
       };
 
       signal.addEventListener('abort', onAbort, { once: true });
       hedging.earn();
-      const timer = clock.after(hedging.delayMs(shardUID), hedge);
+      const late = clock.after(hedging.delayMs(shardUID), () => hedge('late'));
+      const overdue = clock.after(hedging.overdueMs(shardUID), () => {
+        // It seems to hang: others that read had better not wait for it too.
+        for (const attempt of running) choice.failed(shardUID, attempt.pod);
+        hedge('overdue');
+      });
       start(choice.choose(shardUID, pods), false);
     });
   }
