@@ -7,7 +7,7 @@
 
 import { runBench, runShoal, runSimulation, runStart } from './tools/run.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
-import { runKubernetesTests, runTests } from './tools/test.mjs';
+import { runClusterTests, runKubernetesTests, runTests } from './tools/test.mjs';
 import { checkoutRoot } from './tools/runtime.mjs';
 import { LaunchError, ensureInstalled } from './tools/installation.mjs';
 
@@ -15,6 +15,7 @@ const verbs = {
   start: { run: runStart, does: 'start `shoal standalone`; flags pass through' },
   test: { run: runTests, does: 'run the tests, all or those under the given paths' },
   'test:kubernetes': { run: runKubernetesTests, does: 'run the suites that need a Kubernetes API; builds it once, needs Go' },
+  'test:cluster': { run: runClusterTests, does: 'run the suites on whole clusters: failover, restarts; needs Go likewise' },
   'test:sim': { run: runSimulation, does: 'run simulated clusters by seed' },
   check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },

@@ -1,5 +1,6 @@
 // The verb `test`: node:test over all test files, or those under the paths given. Its summary is the last thing printed.
-// The verb `test:kubernetes`: the suites that need a real Kubernetes API, which `test` leaves out unless they are named.
+// The verbs `test:kubernetes` and `test:cluster`: the suites that need a real Kubernetes API, and those that run a whole
+// cluster on one. `test` leaves them out unless they are named.
 
 import { readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -10,26 +11,37 @@ import { runtimeEnvironment, runtimePath } from './runtime.mjs';
 
 const testRoots = ['tools', 'proto', 'pods', 'operator', 'e2e', 'shoal.test.ts'];
 const kubernetesSuites = 'e2e/suites/kubernetes';
-const skippedDirectories = new Set(['node_modules', 'gen', 'bench', 'fixtures', 'kubernetes']);
+const clusterSuites = 'e2e/suites/cluster';
+const skippedNames = new Set(['node_modules', 'gen', 'bench', 'fixtures']);
+const skippedPaths = new Set([kubernetesSuites, clusterSuites]);
 const isTestFile = (name) => name.endsWith('.test.ts') || name.endsWith('.test.mjs');
 
 /** No test may hang a run; each has its own, much smaller, bounds. */
 const testTimeoutMs = 20 * 60_000;
 
 /** `args`: files and directories to run, and options of node's test runner. */
-export function runTests(root, args) {
+export function runTests(root, args, { concurrency = 2 } = {}) {
   const options = args.filter((arg) => arg.startsWith('-'));
   const files = testFiles(root, args.filter((arg) => !arg.startsWith('-')));
-  const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', '--test-concurrency=2', `--test-timeout=${testTimeoutMs}`];
+  const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, `--test-timeout=${testTimeoutMs}`];
   return runInPlace(runtimePath(root), [...flags, ...options, ...files], { cwd: root, env: runtimeEnvironment(root) });
 }
 
+export function runKubernetesTests(root, args) {
+  return runWithKubernetes(root, args, kubernetesSuites, {});
+}
+
+/** One suite after another: each has the machine to itself, as its figures of outages need. */
+export function runClusterTests(root, args) {
+  return runWithKubernetes(root, args, clusterSuites, { concurrency: 1 });
+}
+
 /** Builds the programs first, so that suites that run at the same time do not all begin to. */
-export async function runKubernetesTests(root, args) {
+async function runWithKubernetes(root, args, suites, how) {
   const build = ['--disable-warning=ExperimentalWarning', join(root, 'e2e/framework/kubernetes/build-programs.ts')];
   const code = await runInPlace(runtimePath(root), build, { cwd: root, env: runtimeEnvironment(root) });
   if (code !== 0) return code;
-  return runTests(root, args.some((arg) => !arg.startsWith('-')) ? args : [...args, kubernetesSuites]);
+  return runTests(root, args.some((arg) => !arg.startsWith('-')) ? args : [...args, suites], how);
 }
 
 export function testFiles(root, paths) {
@@ -41,7 +53,7 @@ export function testFiles(root, paths) {
     if (found === undefined) {
       if (paths.length > 0) throw new LaunchError(`no such file or directory: ${start}`);
     } else if (found.isDirectory()) {
-      collect(path, files);
+      collect(root, path, files);
     } else {
       files.push(path);
     }
@@ -50,12 +62,12 @@ export function testFiles(root, paths) {
   return files.map((file) => relative(root, file));
 }
 
-function collect(directory, files) {
+function collect(root, directory, files) {
   const entries = readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
-      if (!skippedDirectories.has(entry.name)) collect(path, files);
+      if (!skippedNames.has(entry.name) && !skippedPaths.has(relative(root, path))) collect(root, path, files);
     } else if (isTestFile(entry.name)) {
       files.push(path);
     }

@@ -46,8 +46,8 @@ export class ShoalClient {
     return (await this.connection.call(pointMethods.changePayload, ChangePayloadRequest.fromPartial(request), options)).items;
   }
 
-  async get(collection: string, ids: readonly string[]): Promise<Point[]> {
-    return (await this.connection.call(pointMethods.getPoints, GetPointsRequest.fromPartial({ collection, ids: [...ids], packVectors: true }))).points;
+  async get(collection: string, ids: readonly string[], consistency: { readonly level?: string } = {}, options?: CallOptions): Promise<Point[]> {
+    return (await this.connection.call(pointMethods.getPoints, GetPointsRequest.fromPartial({ collection, ids: [...ids], packVectors: true, consistency }), options)).points;
   }
 
   /** Every point, page by page. */
@@ -67,8 +67,8 @@ export class ShoalClient {
     return Number((await this.connection.call(pointMethods.countPoints, CountPointsRequest.fromPartial({ collection, filter }))).count);
   }
 
-  search(collection: string, query: NonNullable<PartialOf<typeof SearchRequest>['query']>): Promise<SearchResponse> {
-    return this.connection.call(searchMethods.search, SearchRequest.fromPartial({ collection, query }));
+  search(collection: string, query: NonNullable<PartialOf<typeof SearchRequest>['query']>, options?: CallOptions): Promise<SearchResponse> {
+    return this.connection.call(searchMethods.search, SearchRequest.fromPartial({ collection, query }), options);
   }
 
   verify(): Promise<VerifyResponse> {

@@ -44,7 +44,7 @@ export interface Kubernetes {
    * What a data pod of this name has: makes the pod's object and its service account if they are missing, and a token
    * bound to both. Deleting the pod's object ends the token.
    */
-  podToken(podName: string, options?: { readonly namespace?: string; readonly serviceAccount?: string }): Promise<PodIdentity>;
+  podToken(podName: string, options?: { readonly namespace?: string; readonly serviceAccount?: string; readonly labels?: Readonly<Record<string, string>> }): Promise<PodIdentity>;
   /** Path of a kubeconfig for any token; `server` where it is reached another way, through a proxy of the suite's own. */
   kubeconfigFor(token: string, options?: { readonly namespace?: string; readonly server?: string }): Promise<string>;
   close(): Promise<void>;
@@ -180,13 +180,13 @@ export async function startKubernetes(): Promise<Kubernetes> {
           await cp(backup, store, { recursive: true });
         }),
       apply: (...manifests) => applyManifests(admin, manifests),
-      async podToken(podName, { namespace = 'default', serviceAccount = dataPodServiceAccount } = {}) {
+      async podToken(podName, { namespace = 'default', serviceAccount = dataPodServiceAccount, labels = {} } = {}) {
         const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: serviceAccount, namespace } };
         const container = { name: 'shoal', image: 'shoal' };
         const spec = { serviceAccountName: serviceAccount, containers: [container] };
         const core = `/api/v1/namespaces/${namespace}`;
         if ((await admin.read(`${core}/serviceaccounts/${serviceAccount}`)) === undefined) await admin.write({ method: 'POST', path: `${core}/serviceaccounts`, body: account });
-        const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: podName, namespace }, spec };
+        const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: podName, namespace, labels }, spec };
         const present = (await admin.read(`${core}/pods/${podName}`)) ?? (await admin.write({ method: 'POST', path: `${core}/pods`, body: pod }));
         const podUID = (present as { metadata: { uid: string } }).metadata.uid;
         const request = {

@@ -1,0 +1,230 @@
+/**
+ * A cluster of real processes on this machine: etcd and kube-apiserver, data pods, gateways and failover controllers, each
+ * with a service account's token and no other right. Pods are Pod objects too, so that their tokens are bound to them; no
+ * kubelet runs, so starting and ending processes is the test's own business.
+ */
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { KubeMetadata } from '../../../pods/metadata/kube-metadata.ts';
+import type { VectorShard } from '../../../pods/metadata/objects.ts';
+import type { PeerTlsFiles } from '../../../pods/wire/peer-tls.ts';
+import { makeAuthority, makeIdentity } from '../../../pods/wire/certificates.fixture.ts';
+import { hasCode } from '../../../pods/kernel/errors.ts';
+import { systemRandom } from '../../../pods/kernel/random.ts';
+import { atEnd } from '../cleanup.ts';
+import { metadataOf } from '../kubernetes/metadata.ts';
+import { shoalManifests, startKubernetes, type Kubernetes } from '../kubernetes/kubernetes.ts';
+import { suiteKey } from '../server-process.ts';
+import { temporaryDirectory } from '../temporary-directory.ts';
+import { eventually, timeoutsMs } from '../timeouts.ts';
+import { ClusterProcess } from './cluster-process.ts';
+import { fixedPorts } from './fixed-ports.ts';
+import { logExcerpt } from './log-excerpt.ts';
+
+export interface ClusterOptions {
+  readonly pods?: number;
+  readonly gateways?: number;
+  readonly controllers?: number;
+  /** Mutual TLS between the processes; plaintext otherwise. */
+  readonly tls?: boolean;
+  readonly logLevel?: 'info' | 'debug';
+  /** Where `from` reaches the pod `to`, if not at its own address: a proxy of the suite's own. */
+  readonly podAddress?: (from: string, to: string, address: string) => string;
+  /** A program and its arguments that run the process of this name. */
+  readonly under?: (name: string) => readonly string[];
+}
+
+/** A process that comes back as the same pod, with what its disk holds. */
+export interface PodProcess extends ClusterProcess {
+  readonly dataDirectory: string;
+  /** Where other processes reach it. */
+  readonly address: string;
+  readonly podUID: string;
+}
+
+export interface GatewayProcess extends ClusterProcess {
+  readonly httpUrl: string;
+  readonly grpcAddress: string;
+}
+
+export interface Cluster {
+  readonly kubernetes: Kubernetes;
+  /** With every right. */
+  readonly metadata: KubeMetadata;
+  readonly pods: readonly PodProcess[];
+  readonly gateways: readonly GatewayProcess[];
+  readonly controllers: readonly ClusterProcess[];
+  /** Of every gateway, with every right. */
+  readonly key: string;
+  pod(name: string): PodProcess;
+  /** The objects of a collection's shards, by index. */
+  shards(collection: string): Promise<readonly VectorShard[]>;
+  /** Until each shard of the collection has all its replicas in sync. */
+  whole(collection: string, timeoutMs?: number): Promise<readonly VectorShard[]>;
+  /** Rule S1: asks that another member in sync lead, `to` or one that the controller chooses; resolves once the request is recorded. */
+  requestSwitchover(shard: VectorShard, to?: string): Promise<void>;
+  /** Ends the pod's process if it runs, loses its disk, and gives its name to a new pod: another UID, another token. Does not start it. */
+  wipe(pod: PodProcess): Promise<void>;
+  /** The last log lines that tell something. */
+  logExcerpt(countMax?: number): string;
+}
+
+/** What the processes are told of themselves and of each other. */
+interface Place {
+  readonly name: string;
+  readonly port: number;
+  readonly statusPort: number;
+}
+
+class DataPodProcess extends ClusterProcess implements PodProcess {
+  readonly dataDirectory: string;
+  readonly address: string;
+  identity: { podUID: string; kubeconfig: string };
+
+  constructor(options: ConstructorParameters<typeof ClusterProcess>[0], dataDirectory: string, address: string, identity: { podUID: string; kubeconfig: string }) {
+    super(options);
+    this.dataDirectory = dataDirectory;
+    this.address = address;
+    this.identity = identity;
+  }
+
+  get podUID(): string {
+    return this.identity.podUID;
+  }
+}
+
+const namespace = 'default';
+const dataPodLabels = { 'shoal.dev/role': 'data-pod' };
+
+/** Resolves when every process is ready. All of it ends with the test; after a failure it prints what the logs say. */
+export async function startCluster(t: TestContext, options: ClusterOptions = {}): Promise<Cluster> {
+  const { pods: podCount = 3, gateways: gatewayCount = 2, controllers: controllerCount = 1, logLevel = 'info' } = options;
+  const directory = await temporaryDirectory(t);
+  await mkdir(join(directory, 'logs'));
+  const kubernetes = await startKubernetes();
+  atEnd(t, () => kubernetes.close());
+  await kubernetes.apply(...shoalManifests);
+  const metadata = await metadataOf(t, kubernetes.kubeconfig);
+  const identityOf = options.tls === true ? await certificates(directory) : undefined;
+
+  const ports = await fixedPorts(2 * (podCount + gatewayCount + controllerCount));
+  const places = (role: string, count: number): Place[] => Array.from({ length: count }, (_, i) => ({ name: `${role}-${i}`, port: ports.pop()!, statusPort: ports.pop()! }));
+  const podPlaces = places('pod', podCount);
+  const commonFlags = async (from: string): Promise<readonly string[]> => {
+    const addresses = podPlaces.map(({ name, port }) => `${name}=${options.podAddress?.(from, name, `127.0.0.1:${port}`) ?? `127.0.0.1:${port}`}`);
+    const tls = await identityOf?.(from);
+    const tlsFlags = tls === undefined ? [] : ['--internal-tls-cert', tls.certificate, '--internal-tls-key', tls.key, '--internal-tls-ca', tls.authority];
+    return ['--namespace', namespace, '--pod-addresses', addresses.join(','), '--log-level', logLevel, ...tlsFlags];
+  };
+  const processOptions = (name: string): { readonly name: string; readonly logFile: string; readonly under: readonly string[] } => ({
+    name,
+    logFile: join(directory, 'logs', `${name}.log`),
+    under: options.under?.(name) ?? [],
+  });
+
+  const pods: DataPodProcess[] = [];
+  for (const { name, port, statusPort } of podPlaces) {
+    const common = await commonFlags(name);
+    const dataDirectory = join(directory, name);
+    const identity = await kubernetes.podToken(name, { labels: dataPodLabels });
+    const flags = (): readonly string[] => {
+      const { podUID, kubeconfig } = pod.identity;
+      const places = ['--pod-name', name, '--pod-uid', podUID, '--internal-port', String(port), '--status-port', String(statusPort), '--data-dir', dataDirectory];
+      return [...places, '--kubeconfig', kubeconfig, ...common];
+    };
+    const pod = new DataPodProcess({ ...processOptions(name), command: 'pod', flags, readyUrl: `http://127.0.0.1:${statusPort}/readyz` }, dataDirectory, `127.0.0.1:${port}`, identity);
+    pods.push(pod);
+  }
+
+  const gateways: GatewayProcess[] = [];
+  for (const { name, port, statusPort } of places('gateway', gatewayCount)) {
+    const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-gateway' });
+    const flags = ['--http-port', String(port), '--grpc-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
+    const gateway = new ClusterProcess({
+      ...processOptions(name),
+      command: 'gateway',
+      flags: () => flags,
+      readyUrl: `http://127.0.0.1:${port}/readyz`,
+      environment: { SHOAL_API_KEYS: suiteKey },
+    });
+    gateways.push(Object.assign(gateway, { httpUrl: `http://127.0.0.1:${port}`, grpcAddress: `127.0.0.1:${statusPort}` }));
+  }
+
+  const controllers: ClusterProcess[] = [];
+  for (const { name, statusPort } of places('controller', controllerCount)) {
+    const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-controller' });
+    const flags = ['--status-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
+    controllers.push(new ClusterProcess({ ...processOptions(name), command: 'failover-controller', flags: () => flags, readyUrl: `http://127.0.0.1:${statusPort}/readyz` }));
+  }
+
+  const processes: readonly ClusterProcess[] = [...pods, ...gateways, ...controllers];
+  const excerpt = (countMax = 150): string => logExcerpt(processes, countMax);
+  atEnd(t, async () => {
+    await Promise.all(processes.map((each) => each.kill()));
+    if ((t as { readonly passed?: boolean }).passed !== false) return;
+    process.stderr.write(`\nthe last that the cluster's processes logged:\n${excerpt()}\n\n`);
+  });
+  for (const each of processes) each.spawn();
+  await Promise.all(processes.map((each) => each.ready()));
+
+  const shards = async (collection: string): Promise<readonly VectorShard[]> => {
+    const found = await metadata.shards.list();
+    return found.filter(({ spec }) => spec.collection.name === collection).sort((a, b) => a.spec.index - b.spec.index);
+  };
+  return {
+    kubernetes,
+    metadata,
+    pods,
+    gateways,
+    controllers,
+    key: suiteKey,
+    pod(name) {
+      const found = pods.find((pod) => pod.name === name);
+      if (found === undefined) throw new Error(`there is no ${name}`);
+      return found;
+    },
+    shards,
+    whole: (collection, timeoutMs = timeoutsMs.serverStart) =>
+      eventually(timeoutMs, `all replicas of ${collection} to be in sync`, async () => {
+        const found = await shards(collection);
+        return found.length > 0 && found.every(isWhole) ? found : undefined;
+      }),
+    async requestSwitchover({ metadata: { name } }, to) {
+      await eventually(timeoutsMs.request, `a switchover of ${name} to be recorded`, async () => {
+        const shard = await metadata.shards.get(name);
+        const authority = shard?.status.authority;
+        if (shard === undefined || authority === undefined) throw new Error(`${name} has no primary`);
+        const member = authority.inSync.find(({ pod }) => pod === to);
+        const handover = { id: systemRandom.uuid(), term: authority.term, ...(member === undefined ? {} : { to: member }) };
+        try {
+          return await metadata.shards.replaceStatus({ ...shard, status: { ...shard.status, handover } });
+        } catch (error) {
+          if (hasCode(error, 'CONFLICT')) return undefined;
+          throw error;
+        }
+      });
+    },
+    async wipe(pod) {
+      await pod.kill();
+      await rm(pod.dataDirectory, { recursive: true, force: true });
+      await kubernetes.admin.write({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${pod.name}`, query: { gracePeriodSeconds: '0' } });
+      (pod as DataPodProcess).identity = await kubernetes.podToken(pod.name, { labels: dataPodLabels });
+    },
+    logExcerpt: excerpt,
+  };
+}
+
+/** Every replica that there shall be is in sync. */
+export function isWhole({ spec, status }: VectorShard): boolean {
+  const inSync = status.authority?.inSync.map(({ pod }) => pod) ?? [];
+  return spec.replicas.length > 0 && spec.leaving === undefined && inSync.length === spec.replicas.length && spec.replicas.every((pod) => inSync.includes(pod));
+}
+
+async function certificates(directory: string): Promise<(name: string) => Promise<PeerTlsFiles>> {
+  const place = join(directory, 'certificates');
+  await mkdir(place);
+  const authority = await makeAuthority(place, 'authority');
+  return (name) => makeIdentity(place, name, authority);
+}
