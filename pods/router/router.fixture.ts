@@ -1,6 +1,6 @@
 /** Shards on pods that answer as a test says, in simulated time, for the tests of the router. */
 
-import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
+import type { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
 import type { ShardTarget } from '../domain/pod-service.ts';
 import type { ShardContext, ShardSearch, ShardSearchAnswer, ShardService } from '../domain/shard-service.ts';
 import { startDeadline } from '../kernel/deadline.ts';
