@@ -17,9 +17,11 @@ export function onLeaderMessage(state: CoreState, term: number, from: Address, b
   if (term < state.term) return { state, send: [message(state, from, { kind: 'outdated' })], because: `W2: term ${term} is older than ${state.term}` };
   if (term === state.term && state.role.kind === 'primary') return nothing(state, 'W0: leads this term itself');
   const following = follow(state, term, from);
+  // Also after a full disk has refused to take it.
+  const adopts = term > state.term || (term > state.durableTerm && !isFollowing(state));
   return {
     ...answer(following, body),
-    ...(term > state.term ? { adoptTerm: term } : {}),
+    ...(adopts ? { adoptTerm: term } : {}),
     ...(state.role.kind === 'primary' ? { steppedDown: true } : {}),
   };
 }

@@ -219,3 +219,20 @@ test('a log that refuses entries ends the term at once: none of its seqs is give
   all.settle();
   assert.deepEqual(a.terms, [2, 2, 3, 4]);
 });
+
+test('W4: what was read before a change was confirmed does not undo it', () => {
+  const { a } = threeReplicas();
+  a.do({ kind: 'suspect', member: memberOf('c'), because: 'silent' });
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { inSync: [memberOf('a'), memberOf('b')], configVersion: 2, resourceVersion: '11' }) });
+  a.do(grantTo('a'));
+  assert(isLeading(a.state));
+  assert.equal(a.state.role.authority.configVersion, 2);
+});
+
+test('W2: a term that a full disk refused is made durable when its primary speaks again', () => {
+  const b = new Replica('b', [2, 2], { commitSeq: 2 });
+  const fence = { collectionUID: 'collection', shardUID: 'shard', term: 7, from: { ...memberOf('a'), session: 's-a' }, to: { pod: 'b', incarnation: '', session: '' }, body: { kind: 'fence', number: 1, configVersion: 1 } } as const;
+  assert.equal(b.do({ kind: 'message', message: fence }).adoptTerm, 7);
+  b.do({ kind: 'step-down', lastSeq: 2, because: 'the disk is full' });
+  assert.equal(b.do({ kind: 'message', message: fence }).adoptTerm, 7);
+});

@@ -13,6 +13,7 @@ import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import type { LogEntry, ReplicaLog } from '../log/log.ts';
 import { includesMember, type Authority } from './authority.ts';
 import { step } from './core.ts';
+import { mayRemove } from './changes.ts';
 import { EntryBuffer } from './entry-buffer.ts';
 import type { Address, MemberId, Message, MessageTransport } from './messages.ts';
 import { isLeading, maximalInSync, type LeadingState } from './primary-role.ts';
@@ -72,6 +73,8 @@ export class ReplicationDriver {
   /** When something valid was last heard from a pod, and when it was last asked. */
   readonly #heardMs = new Map<string, number>();
   readonly #askedMs = new Map<string, number>();
+  /** Rule W5: members that are needed and do not answer, and since when. */
+  readonly #missing = new Map<string, string>();
   readonly #barriers: ReadBarriers;
   readonly #stop = new AbortController();
   readonly #inputs: CoreInput[] = [];
@@ -133,6 +136,7 @@ export class ReplicationDriver {
   propose(payload: Uint8Array): { readonly term: number; readonly seq: number } {
     assert(!this.#stepping, 'nothing is proposed from within a step');
     if (this.#options.log.lastSeq !== this.#state.lastSeq) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
+    for (const because of this.#missing.values()) throw new ShoalError('NOT_ENOUGH_IN_SYNC', `W5: ${because}, and without it fewer than minInSync would be left`);
     const output = step(this.#state, { kind: 'propose', entryCount: 1 });
     if (output.append === undefined) throw new ShoalError(isLeading(this.#state) && !this.#state.role.writesStopped ? 'NOT_ENOUGH_IN_SYNC' : 'NOT_PRIMARY', output.because);
     const { term, firstSeq: seq } = output.append;
@@ -232,7 +236,10 @@ export class ReplicationDriver {
     if (progress.incarnation !== '' && progress.incarnation !== member.incarnation) because = `${member.pod} holds another incarnation now`;
     else if (silentMs > limits.memberSuspectMs) because = `${member.pod} has been silent for ${Math.round(silentMs)} ms`;
     else if (owedMs > limits.memberSlowMs) because = `${member.pod} has stored nothing for ${Math.round(owedMs)} ms`;
-    if (because !== undefined) this.#step({ kind: 'suspect', member, because });
+    if (because === undefined) return void this.#missing.delete(member.pod);
+    this.#step({ kind: 'suspect', member, because });
+    if (isLeading(this.#state) && includesMember(this.#state.role.authority.inSync, member) && !mayRemove(this.#state, member)) this.#missing.set(member.pod, because);
+    else this.#missing.delete(member.pod);
   }
 
   /** Says again that it is here, in case the primary does not know. */
@@ -287,6 +294,7 @@ export class ReplicationDriver {
     this.#senders.clear();
     this.#heardMs.clear();
     this.#askedMs.clear();
+    this.#missing.clear();
     this.#blockedSinceMs = undefined;
     this.#wakeCommitWaiters();
     this.#options.events.steppedDown(because);
@@ -431,7 +439,8 @@ export class ReplicationDriver {
     while (isLeading(this.#state) && this.#state.term === term && this.#state.role.writesStopped && !this.#stop.signal.aborted) {
       try {
         const authority = await withTimeout(clock, limits.metadataTimeoutMs, this.#stop.signal, (within) => authorityStore.read(within));
-        if (authority !== undefined) this.#step({ kind: 'authority', authority, source: 'read' });
+        // As a watch would: only a read that the core asked for proves what has become of a compare-and-swap.
+        if (authority !== undefined) this.#step({ kind: 'authority', authority, source: 'watch' });
         this.#step({ kind: 'resume-writes' });
       } catch {
         await sleep(clock, metadataRetryMs, this.#stop.signal).catch(() => undefined);

@@ -35,8 +35,9 @@ export function onAuthorityAsPrimary(state: LeadingState, authority: Authority, 
   const mine = state.role.authority;
   const moved = authority.term > state.term || (authority.term === state.term && authority.primary.session !== state.self.session);
   if (moved) return { ...stepDown({ ...state, authority }, `W4: term ${authority.term} belongs to ${authority.primary.pod}`) };
+  if (isNewer(mine, authority)) return nothing(state, 'older than what is confirmed');
   if (source === 'read') return onReadAuthority(state, authority);
-  if (isNewer(mine, authority) || authority.resourceVersion === mine.resourceVersion) return nothing(state, 'nothing new');
+  if (authority.resourceVersion === mine.resourceVersion) return nothing(state, 'nothing new');
   // What a watch says may be old in parts that have no order of their own.
   return { state, metadata: { kind: 'read' }, because: 'the object has changed' };
 }

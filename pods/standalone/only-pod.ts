@@ -2,6 +2,7 @@
 
 import { PodList } from '../controller/pod-directory.ts';
 import { ShardController } from '../controller/shard-controller.ts';
+import { asShoalError, type ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { PodClient } from '../domain/pod-service.ts';
 import type { DataPodOptions } from '../service/data-pod.ts';
@@ -20,14 +21,14 @@ export async function startOnlyPod(options: Omit<DataPodOptions, 'name' | 'podUI
   const { metadata, clock, logger, random } = options;
   const pods: PodClient = { pod: () => opened.service };
   const controller = new ShardController({ metadata, pods, directory: new PodList([{ name, isDraining: false }]), clock, logger, systemReplication: { replicas: 1, minInSync: 1 } });
-  let damage: unknown;
+  let damage: ShoalError | undefined;
   const opened: OpenPod = await openPod({
     ...options,
     name,
     podUID: random.uuid(),
     transport: noTransport,
     pods,
-    onDamaged: (_, error) => (damage ??= error),
+    onDamaged: (_, error) => (damage ??= asShoalError(error)),
     onChange: () => controller.podChanged(name),
   });
   const close = async (): Promise<void> => {
