@@ -16,7 +16,7 @@ const below = {
   control: ['kernel', 'domain', 'metadata'],
   controller: ['kernel', 'domain', 'telemetry', 'kube', 'metadata', 'control'],
   shard: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication'],
-  service: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication', 'metadata', 'shard', 'router'],
+  service: ['kernel', 'domain', 'telemetry', 'log', 'storage', 'index', 'payload', 'replication', 'metadata', 'shard'],
   api: ['kernel', 'domain'],
   auth: ['kernel', 'domain', 'telemetry', 'api'],
   router: ['kernel', 'domain', 'telemetry', 'metadata', 'api'],
