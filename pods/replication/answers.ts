@@ -2,6 +2,7 @@
 
 import { advance } from './advance.ts';
 import { ask } from './fencing.ts';
+import { onSuspect } from './membership.ts';
 import type { Address, MessageBody } from './messages.ts';
 import { progressOf, withProgress, type LeadingState } from './primary-role.ts';
 import type { Progress } from './roles.ts';
@@ -9,7 +10,7 @@ import { checks } from './read-rounds.ts';
 import { message, nothing, type CoreOutput } from './state.ts';
 import { lastCommonSeq } from './term-runs.ts';
 
-type MemberBody = Extract<MessageBody, { kind: 'report' | 'stored' | 'checked' | 'hello' }>;
+type MemberBody = Extract<MessageBody, { kind: 'report' | 'stored' | 'checked' | 'hello' | 'goodbye' }>;
 type Report = Extract<MessageBody, { kind: 'report' }>;
 
 export function onMemberMessage(state: LeadingState, term: number, from: Address, body: MemberBody): CoreOutput {
@@ -17,6 +18,7 @@ export function onMemberMessage(state: LeadingState, term: number, from: Address
   if (progress === undefined) return nothing(state, `${from.pod} shall have no replica`);
   const known = progress.session === from.session && progress.incarnation === from.incarnation;
   if (body.kind === 'hello') return known ? nothing(state, 'known') : ask(state, progress);
+  if (body.kind === 'goodbye') return known ? onSuspect(state, from, `${from.pod} leaves`) : nothing(state, 'unknown');
   if (term !== state.term) return nothing(state, 'W2: an answer of another term counts for nothing');
   if (body.kind === 'report') {
     const answersFence = body.number === progress.fence && progress.phase === 'asked';

@@ -236,3 +236,10 @@ test('W2: a term that a full disk refused is made durable when its primary speak
   b.do({ kind: 'step-down', lastSeq: 2, because: 'the disk is full' });
   assert.equal(b.do({ kind: 'message', message: fence }).adoptTerm, 7);
 });
+
+test('W4: a backup that ends in order is taken out of inSync without being waited for', () => {
+  const { a, b, all } = threeReplicas();
+  b.do({ kind: 'leave' });
+  for (const sent of b.outbox.splice(0)) all.deliver(sent);
+  assert.deepEqual(a.metadata, [{ kind: 'cas', resourceVersion: '10', inSync: [memberOf('a'), memberOf('c')], configVersion: 2 }]);
+});

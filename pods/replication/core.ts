@@ -52,6 +52,8 @@ export function step(state: CoreState, input: CoreInput): CoreOutput {
       return isLeading(state) ? onNeedsSnapshot(state, input.member) : nothing(state, 'W0: not the primary');
     case 'read-round':
       return isLeading(state) ? onReadRound(state) : nothing(state, 'W0: not the primary');
+    case 'leave':
+      return leave(state);
     case 'stop-writes':
       return isLeading(state) ? onStopWrites(state, true) : nothing(state, 'W0: not the primary');
     case 'resume-writes':
@@ -98,6 +100,7 @@ function onMessage(state: CoreState, received: Message): CoreOutput {
     case 'stored':
     case 'checked':
     case 'hello':
+    case 'goodbye':
       return isLeading(state) ? onMemberMessage(state, received.term, from, body) : nothing(state, 'W0: not the primary');
     case 'outdated':
       if (!isLeading(state) || received.term <= state.term) return nothing(state, 'W0: no newer term');
@@ -115,6 +118,12 @@ function onDurable(state: CoreState, throughSeq: number, term: number): CoreOutp
 function onTermDurable(state: CoreState, term: number): CoreOutput {
   const next = { ...state, durableTerm: Math.max(state.durableTerm, term) };
   return isLeading(next) ? nothing(next, 'the term is durable') : backup.afterTermDurable(next);
+}
+
+/** The process ends in order: says so to its primary. */
+function leave(state: CoreState): CoreOutput {
+  if (state.role.kind !== 'backup') return nothing(state, 'it follows nobody');
+  return { state: { ...state, role: { kind: 'waiting' } }, send: [message(state, state.role.leader, { kind: 'goodbye' })], because: 'it leaves' };
 }
 
 function trimmed(runs: TermRuns, firstSeq: number): TermRuns {

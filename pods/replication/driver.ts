@@ -201,8 +201,9 @@ export class ReplicationDriver {
     else this.#tickAsBackup(nowMs);
   }
 
-  /** Nothing is sent, logged or told any more. */
+  /** Nothing is sent, logged or told any more; a backup has said so to its primary. */
   close(): void {
+    this.#step({ kind: 'leave' });
     this.#stop.abort(new ShoalError('SHUTTING_DOWN', 'the replica is closed'));
     this.#announceTimer?.cancel();
     this.#resumeTimer?.cancel();

@@ -57,6 +57,8 @@ export type MessageBody =
   /** R1: is `term` still the newest you know? */
   | { readonly kind: 'check'; readonly round: number }
   | { readonly kind: 'checked'; readonly round: number }
+  /** A backup's process ends in order: it is taken out of inSync before its silence is noticed (rule W4). */
+  | { readonly kind: 'goodbye' }
   /** A1: the log does not reach back to what the receiver lacks; it takes a snapshot from the sender. */
   | { readonly kind: 'take-snapshot' }
   /** The sender knows a newer term, that of the message: the receiver leads no more. */

@@ -46,6 +46,8 @@ function encodeBody(body: MessageBody): NonNullable<Wire.Message['body']> {
       return { $case: 'checked', checked: { round: body.round } };
     case 'take-snapshot':
       return { $case: 'takeSnapshot', takeSnapshot: {} };
+    case 'goodbye':
+      return { $case: 'goodbye', goodbye: {} };
     case 'outdated':
       return { $case: 'outdated', outdated: {} };
   }
@@ -78,6 +80,8 @@ function decodeBody(body: NonNullable<Wire.Message['body']>): MessageBody {
       return { kind: 'checked', ...body.checked };
     case 'takeSnapshot':
       return { kind: 'take-snapshot' };
+    case 'goodbye':
+      return { kind: 'goodbye' };
     case 'outdated':
       return { kind: 'outdated' };
   }

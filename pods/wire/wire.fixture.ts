@@ -49,6 +49,7 @@ const bodies: readonly MessageBody[] = [
   { kind: 'check', round: 8 },
   { kind: 'checked', round: 8 },
   { kind: 'take-snapshot' },
+  { kind: 'goodbye' },
   { kind: 'outdated' },
 ];
 

@@ -26,6 +26,7 @@ export interface Message {
     | { $case: "checked"; checked: Checked }
     | { $case: "outdated"; outdated: Outdated }
     | { $case: "takeSnapshot"; takeSnapshot: TakeSnapshot }
+    | { $case: "goodbye"; goodbye: Goodbye }
     | undefined;
 }
 
@@ -86,6 +87,9 @@ export interface Checked {
 export interface Outdated {
 }
 
+export interface Goodbye {
+}
+
 export interface TakeSnapshot {
 }
 
@@ -140,6 +144,9 @@ export const Message: MessageFns<Message> = {
         break;
       case "takeSnapshot":
         TakeSnapshot.encode(message.body.takeSnapshot, writer.uint32(146).fork()).join();
+        break;
+      case "goodbye":
+        Goodbye.encode(message.body.goodbye, writer.uint32(154).fork()).join();
         break;
     }
     return writer;
@@ -270,6 +277,14 @@ export const Message: MessageFns<Message> = {
             message.body = { $case: "takeSnapshot", takeSnapshot: TakeSnapshot.decode(reader, reader.uint32()) };
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.body = { $case: "goodbye", goodbye: Goodbye.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -344,6 +359,12 @@ export const Message: MessageFns<Message> = {
       case "takeSnapshot": {
         if (object.body?.takeSnapshot !== undefined && object.body?.takeSnapshot !== null) {
           message.body = { $case: "takeSnapshot", takeSnapshot: TakeSnapshot.fromPartial(object.body.takeSnapshot) };
+        }
+        break;
+      }
+      case "goodbye": {
+        if (object.body?.goodbye !== undefined && object.body?.goodbye !== null) {
+          message.body = { $case: "goodbye", goodbye: Goodbye.fromPartial(object.body.goodbye) };
         }
         break;
       }
@@ -1148,6 +1169,49 @@ export const Outdated: MessageFns<Outdated> = {
   },
   fromPartial(_: DeepPartial<Outdated>): Outdated {
     const message = createBaseOutdated();
+    return message;
+  },
+};
+
+function createBaseGoodbye(): Goodbye {
+  return {};
+}
+
+export const Goodbye: MessageFns<Goodbye> = {
+  encode(_: Goodbye, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Goodbye {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoodbye();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Goodbye>): Goodbye {
+    return Goodbye.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<Goodbye>): Goodbye {
+    const message = createBaseGoodbye();
     return message;
   },
 };
