@@ -70,7 +70,7 @@ async function pod(surroundings: PodSurroundings): Promise<SimulatedPod> {
 
 function inspect({ replica }: HostedReplica): ReplicaInspection {
   const state = replica.protocol;
-  const { collectionUID, shardUID, self, role, durableTerm, durableSeq, commitSeq } = state;
+  const { collectionUID, shardUID, self, role, term, durableSeq, commitSeq } = state;
   return {
     collectionUID,
     shardUID,
@@ -78,7 +78,7 @@ function inspect({ replica }: HostedReplica): ReplicaInspection {
     session: self.session,
     role: role.kind,
     serves: replica.notServing === undefined,
-    term: durableTerm,
+    term,
     durableSeq,
     commitSeq,
     appliedSeq: replica.appliedSeq,

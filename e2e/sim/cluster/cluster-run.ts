@@ -169,6 +169,7 @@ class ClusterRun {
       if (end !== 'done') throw new NoProgress('nothing is left to happen, but the run has not ended');
     } catch (error) {
       failure = failureOf(error as Error);
+      for (const line of this.#stateOfReplicas()) this.world.tell('at the end', line);
       this.world.tell('FAILURE', failure.message);
     }
     return this.#report(failure);
@@ -201,6 +202,19 @@ class ClusterRun {
     await this.#within(quietMsMax, 'the last requests are answered', this.#workload.stop());
     world.tell('clients', 'are quiet');
     await this.#judge();
+  }
+
+  /** For a reader of a failure: what each replica holds, in the store's words and in its own. */
+  #stateOfReplicas(): string[] {
+    const replicas = this.world.inspect();
+    return this.world.store.list('shards').flatMap(({ metadata, spec, status }) => {
+      const { term, primary, inSync, configVersion } = status.authority ?? {};
+      const members = inSync?.map(({ pod, incarnation }) => `${pod}/${incarnation.slice(0, 4)}`).join(' ');
+      const own = replicas.filter(({ shardUID }) => shardUID === metadata.uid).map(({ pod, incarnation, role, serves, term: known, durableSeq, commitSeq, appliedSeq, quarantined }) => {
+        return `  ${pod}/${incarnation.slice(0, 4)}: ${role}${serves ? ', serves' : ''}${quarantined ? ', quarantined' : ''}, term ${known}, durable ${durableSeq}, committed ${commitSeq}, applied ${appliedSeq}`;
+      });
+      return [`${metadata.name} (${metadata.uid.slice(0, 8)}): for ${spec.replicas.join(' ')}, min ${spec.minInSync}; term ${term}, ${primary?.pod} leads, in sync ${members} (v${configVersion})`, ...own];
+    });
   }
 
   // ------------------------------------------------------------ the end

@@ -465,9 +465,10 @@ function aShard(world: World, random: Random): VectorShard | undefined {
 /** Whether each shard keeps enough members that are in sync and have their bytes when this pod loses its own. */
 function mayLose(world: World, pod: string, survivorCountMin: number): boolean {
   const replicas = world.inspect();
-  return world.store.list('shards').every(({ metadata, spec, status }) => {
-    if (!spec.replicas.includes(pod)) return true;
-    const survivors = (status.authority?.inSync ?? []).filter((member) => {
+  return world.store.list('shards').every(({ metadata, status }) => {
+    const inSync = status.authority?.inSync ?? [];
+    if (!inSync.some((member) => member.pod === pod)) return true;
+    const survivors = inSync.filter((member) => {
       const replica = replicas.find((candidate) => candidate.shardUID === metadata.uid && candidate.pod === member.pod);
       return member.pod !== pod && replica?.incarnation === member.incarnation && !replica.quarantined;
     });

@@ -72,6 +72,7 @@ export interface ReplicaInspection {
   readonly role: 'waiting' | 'backup' | 'primary';
   /** A primary that has finished rule P2: it serves. */
   readonly serves: boolean;
+  /** Of a primary the one it leads in, from its first instant. */
   readonly term: number;
   readonly durableSeq: number;
   readonly commitSeq: number;
