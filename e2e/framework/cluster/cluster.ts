@@ -67,8 +67,8 @@ export interface Cluster {
   requestSwitchover(shard: VectorShard, to?: string): Promise<void>;
   /** Ends the pod's process if it runs, loses its disk, and gives its name to a new pod: another UID, another token. Does not start it. */
   wipe(pod: PodProcess): Promise<void>;
-  /** The last log lines that tell something. */
-  logExcerpt(countMax?: number): string;
+  /** When this test fails, prints what the logs say; for tests inside the one that started the cluster. */
+  explain(t: TestContext): void;
 }
 
 /** What the processes are told of themselves and of each other. */
@@ -96,6 +96,7 @@ class DataPodProcess extends ClusterProcess implements PodProcess {
 }
 
 const namespace = 'default';
+const excerptLineCount = 150;
 const dataPodLabels = { 'shoal.dev/role': 'data-pod' };
 
 /** Resolves when every process is ready. All of it ends with the test; after a failure it prints what the logs say. */
@@ -160,12 +161,13 @@ export async function startCluster(t: TestContext, options: ClusterOptions = {})
   }
 
   const processes: readonly ClusterProcess[] = [...pods, ...gateways, ...controllers];
-  const excerpt = (countMax = 150): string => logExcerpt(processes, countMax);
-  atEnd(t, async () => {
-    await Promise.all(processes.map((each) => each.kill()));
-    if ((t as { readonly passed?: boolean }).passed !== false) return;
-    process.stderr.write(`\nthe last that the cluster's processes logged:\n${excerpt()}\n\n`);
-  });
+  const explain = (test: TestContext): void =>
+    atEnd(test, () => {
+      if ((test as { readonly passed?: boolean }).passed !== false) return;
+      process.stderr.write(`\nthe last that the cluster's processes logged:\n${logExcerpt(processes, excerptLineCount)}\n\n`);
+    });
+  atEnd(t, () => Promise.all(processes.map((each) => each.kill())));
+  explain(t);
   for (const each of processes) each.spawn();
   await Promise.all(processes.map((each) => each.ready()));
 
@@ -212,7 +214,7 @@ export async function startCluster(t: TestContext, options: ClusterOptions = {})
       await kubernetes.admin.write({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${pod.name}`, query: { gracePeriodSeconds: '0' } });
       (pod as DataPodProcess).identity = await kubernetes.podToken(pod.name, { labels: dataPodLabels });
     },
-    logExcerpt: excerpt,
+    explain,
   };
 }
 
