@@ -200,6 +200,16 @@ test('R1: a round is complete when every member of maximalInSync has answered it
   assert.equal(complete(c), 1);
 });
 
+test('R1: a question that was lost is asked again, of those alone who have not answered', () => {
+  const { a, b, all } = threeReplicas();
+  a.do({ kind: 'read-round' });
+  const [toB] = a.outbox.splice(0);
+  all.deliver(toB!);
+  a.do({ kind: 'message', message: b.outbox.splice(0)[0]! });
+  a.do({ kind: 'check-again' });
+  assert.deepEqual(a.outbox.map(({ to, body }) => [to.pod, body]), [['c', { kind: 'check', round: 1 }]]);
+});
+
 test('S1: writes stop, and begin again', () => {
   const { a } = threeReplicas();
   a.do({ kind: 'stop-writes' });

@@ -18,7 +18,7 @@ import { onAskAgain, onNeedsSnapshot } from './fencing.ts';
 import { onAuthorityAsPrimary, onCasAmbiguous, onConfirmed, onSuspect } from './membership.ts';
 import type { Message } from './messages.ts';
 import { isLeading } from './primary-role.ts';
-import { onReadRound } from './read-rounds.ts';
+import { onCheckAgain, onReadRound } from './read-rounds.ts';
 import { message, nothing, stepDown, type CoreInput, type CoreOutput, type CoreState } from './state.ts';
 import { cutFrom, type TermRuns } from './term-runs.ts';
 
@@ -54,6 +54,8 @@ export function step(state: CoreState, input: CoreInput): CoreOutput {
       return isLeading(state) ? onReadRound(state) : nothing(state, 'W0: not the primary');
     case 'leave':
       return leave(state);
+    case 'check-again':
+      return isLeading(state) ? onCheckAgain(state) : nothing(state, 'W0: not the primary');
     case 'stop-writes':
       return isLeading(state) ? onStopWrites(state, true) : nothing(state, 'W0: not the primary');
     case 'resume-writes':

@@ -212,6 +212,7 @@ export class ReplicationDriver {
 
   #tickAsPrimary(state: LeadingState, nowMs: number, stoodStill: boolean): void {
     const awaited = maximalInSync(state.role);
+    if (state.role.round > state.role.roundComplete) this.#step({ kind: 'check-again' });
     for (const progress of state.role.others) {
       const { pod } = progress;
       const sender = this.#sender(pod);

@@ -8,10 +8,19 @@ import { message, nothing, type CoreOutput } from './state.ts';
 /** Starts a round: what was read before it began waits for its end. */
 export function onReadRound(state: LeadingState): CoreOutput {
   const next = withRole(state, { round: state.role.round + 1 });
-  const reached = checkedMembers(next)
-    .flatMap((member) => progressOf(next.role, member.pod) ?? [])
-    .filter((progress) => progress.session !== '');
-  return andThen({ state: next, send: checks(next, reached.map(addressOf)), because: `R1: round ${next.role.round}` }, completeRound);
+  return andThen({ state: next, send: checks(next, unanswered(next)), because: `R1: round ${next.role.round}` }, completeRound);
+}
+
+export function onCheckAgain(state: LeadingState): CoreOutput {
+  return { state, send: checks(state, unanswered(state)), because: `R1: asks again about round ${state.role.round}` };
+}
+
+/** Members that have not answered the newest round, as far as it is known where they are. */
+function unanswered(state: LeadingState): readonly Address[] {
+  return checkedMembers(state)
+    .flatMap((member) => progressOf(state.role, member.pod) ?? [])
+    .filter((progress) => progress.session !== '' && progress.checkedRound < state.role.round)
+    .map(addressOf);
 }
 
 /** Asks `members` about the round under way. */

@@ -67,6 +67,8 @@ export type CoreInput =
   | { readonly kind: 'needs-snapshot'; readonly member: MemberId }
   /** R1: starts a round; reads that arrived before it wait for its end. */
   | { readonly kind: 'read-round' }
+  /** R1: questions or answers of the round under way may have been lost. */
+  | { readonly kind: 'check-again' }
   /** As backup: the process is about to end. */
   | { readonly kind: 'leave' }
   /** S1. */
