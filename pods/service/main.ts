@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { sleep, systemClock } from '../kernel/clock.ts';
 import { podOptions, readPodConfig } from '../kernel/config.ts';
 import { asShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
@@ -24,12 +24,15 @@ import { createPrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { startStatusServer } from '../telemetry/status-server.ts';
 import { openPeers } from '../wire/open-peers.ts';
 import { startPeerServer } from '../wire/peer-server.ts';
+import type { Assignments } from './assignments.ts';
 import { openDataDirectory } from './data-directory.ts';
 import { handOver } from './handover.ts';
 import { openPod } from './open-pod.ts';
 import { observePod } from './pod-metrics.ts';
 
 type Config = ReturnType<typeof readPodConfig>;
+
+const startRetryMs = 500;
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -113,11 +116,13 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
   metrics.observe('peerConnections', single(() => peers.statistics().connectionCount));
   metrics.observe('peerMessagesDropped', single(() => peers.statistics().droppedMessageCount));
 
+  const stop = new AbortController();
   shutdown.add({ name: 'handover', timeoutMs: 2 * limits.podHandoverMsMax, run: () => handOver(opened.pod) });
   shutdown.add({
     name: 'data pod',
     timeoutMs: 3 * limits.shutdownGraceMs,
     run: async () => {
+      stop.abort(new Error('shutting down'));
       peers.stopServing();
       await opened.close();
       server.close();
@@ -134,10 +139,7 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
     },
   });
 
-  void opened.assignments.start().then(
-    () => (isUp = true),
-    (error: unknown) => onFailure(asShoalError(error)),
-  );
+  void lookAtAll(opened.assignments, stop.signal, logger).then(() => (isUp = true));
   return [
     `Shoal ${version}, data pod ${config.podName}`,
     `  pods and gateways  ${server.address.host}:${server.address.port}${peers.tls === undefined ? ' (plaintext)' : ' (mutual TLS)'}`,
@@ -145,4 +147,17 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
     `  data               ${config.dataDirectory}`,
     '',
   ].join('\n');
+}
+
+/** Rule F3: while the objects cannot be read nothing is served, and the process stays: they say what is wanted of its data. */
+async function lookAtAll(assignments: Assignments, signal: AbortSignal, logger: Logger): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await assignments.start();
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.warn({ error }, 'the objects of the cluster cannot be read yet; trying again');
+      await sleep(systemClock, startRetryMs, signal).catch(() => undefined);
+    }
+  }
 }
