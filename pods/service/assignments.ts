@@ -138,7 +138,7 @@ export class Assignments {
     if (shard === undefined) return;
     const { uid } = shard.metadata;
     if (isDeleting(shard)) return this.#removeDeleted(shard);
-    if (!shard.spec.replicas.includes(pod.name)) return this.#isListed(shard) ? undefined : this.#remove(name, uid);
+    if (!shard.spec.replicas.includes(pod.name)) return this.#isListed(shard) || this.#isRolledBack(shard) ? undefined : this.#remove(name, uid);
     const collection = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.collections.get(collectionOfShard(name)));
     if (collection?.metadata.uid !== shard.spec.collection.uid) return;
     await this.#host(shard, collection);
@@ -176,7 +176,7 @@ export class Assignments {
   async #replaceDamaged(shard: VectorShard): Promise<void> {
     const { pod, logger } = this.#options;
     const { uid, name } = shard.metadata;
-    if (this.#isListed(shard) || shard.status.authority === undefined) return;
+    if (this.#isListed(shard) || shard.status.authority === undefined || this.#isRolledBack(shard)) return;
     logger.warn({ shardUID: uid }, 'removing the damaged replica: others are in sync without it');
     await pod.remove(uid);
     this.look(name);
@@ -211,7 +211,8 @@ export class Assignments {
     try {
       const isWanted = async (): Promise<boolean> => {
         const shard = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.shards.get(name));
-        return shard?.metadata.uid === shardUID && shard.spec.replicas.includes(pod.name) && (!this.#isListed(shard) || pod.mutations.has('wipe-while-listed'));
+        if (shard?.metadata.uid !== shardUID || !shard.spec.replicas.includes(pod.name)) return false;
+        return (!this.#isListed(shard) && !this.#isRolledBack(shard)) || pod.mutations.has('wipe-while-listed');
       };
       if (!(await isWanted())) return;
       const { collectionUID } = pod.hostedReplica(shardUID).registered;
@@ -247,6 +248,14 @@ export class Assignments {
 
   #names(shard: VectorShard): boolean {
     return shard.spec.replicas.includes(this.#options.pod.name) || this.#isListed(shard);
+  }
+
+  /** What an object says that is older than what is here is no reason to delete anything. */
+  #isRolledBack(shard: VectorShard): boolean {
+    const { pod, logger } = this.#options;
+    if (!pod.isAheadOf(shard)) return false;
+    logger.error({ shardUID: shard.metadata.uid }, 'the object of the shard is older than the replica here: was the metadata store rolled back? The data is kept');
+    return true;
   }
 
   /** A quarantined or superseded incarnation of this pod may still be in sync as far as the store knows. */

@@ -46,6 +46,8 @@ export interface DataPodOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly diskReadOnlyAtFraction: number;
+  /** Of all snapshots that it sends, together. */
+  readonly bytesPerSecondMax?: number;
   /** The log or the store failed: nothing can be acknowledged any more, and the process should end (rule F1). */
   readonly onFailure: (error: Error) => void;
   /** A replica was opened or closed, serves now or does not any more. */
@@ -193,6 +195,16 @@ export class DataPod {
 
   find(shardUID: string): HostedReplica | undefined {
     return this.#replicas.get(shardUID);
+  }
+
+  /** The replica here has seen a newer term or authority than the object has: the store of objects was rolled back. */
+  isAheadOf({ metadata, status }: VectorShard): boolean {
+    const registered = this.registry.find(metadata.uid);
+    if (registered === undefined) return false;
+    const { adoptedTerm } = this.options.log.replica(registered.localReplica);
+    const known = this.#replicas.get(metadata.uid)?.replica.authority;
+    const { term = 0, configVersion = 0 } = status.authority ?? {};
+    return adoptedTerm > term || (known !== undefined && (known.term > term || (known.term === term && known.configVersion > configVersion)));
   }
 
   /** Why the replica is kept and not served. */

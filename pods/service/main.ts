@@ -85,7 +85,7 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
   });
   const endpoint = await kubeEndpoint(config.kubeconfig === undefined ? 'in-cluster' : { kubeconfig: config.kubeconfig });
   const metadata = openKubeMetadata({ ...common, endpoint, namespace: config.namespace });
-  const peers = openPeers(config, { name: config.podName, role: 'pod', podUID: config.podUID, session: systemRandom.uuid() }, common);
+  const peers = openPeers(config, { name: config.podName, role: 'pod', podUID: config.podUID, session: systemRandom.uuid() }, { ...common, metrics });
   const opened = await openPod({
     ...common,
     name: config.podName,
@@ -99,6 +99,7 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
     transport: peers,
     pods: peers,
     diskReadOnlyAtFraction: config.diskReadOnlyAt,
+    bytesPerSecondMax: config.transferBytesPerSecond,
     onFailure,
     onDamaged: (shardUID, error) => logger.error({ shardUID, error }, 'the replica is damaged; it is kept as it is and not served'),
   });
