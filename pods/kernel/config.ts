@@ -162,6 +162,18 @@ const podIdentity = {
   internalPort: { ...port, flag: 'internal-port', variables: ['SHOAL_INTERNAL_PORT'], default: 7600, help: 'Port for other pods and gateways; 0 takes a free one.' },
 } as const satisfies Record<string, OptionDeclaration>;
 
+/** What a pod sends to others when they take over a replica. */
+const transfers = {
+  transferBytesPerSecond: {
+    type: 'integer',
+    minimum: 64 * 1024,
+    flag: 'transfer-bytes-per-second',
+    variables: ['SHOAL_TRANSFER_BYTES_PER_SECOND'],
+    default: limits.transferBytesPerSecondMax,
+    help: 'What all snapshots together that the pod sends to others may take, in bytes per second.',
+  },
+} as const satisfies Record<string, OptionDeclaration>;
+
 /** Where a process without public doors answers probes and shows its metrics. */
 const statusDoor = {
   statusHost: { type: 'string', flag: 'status-host', variables: ['SHOAL_STATUS_HOST'], default: '127.0.0.1', help: 'Address of /livez, /readyz and /metrics.' },
@@ -180,7 +192,7 @@ const directory = {
 
 export const serverOptions = { ...doors, ...data, ...access, ...observation, ...requests, ...disk, ...ending, ...deadlines, ...file } as const;
 export const gatewayOptions = { ...doors, ...access, ...observation, ...requests, ...ending, ...deadlines, ...cluster, ...peers, ...file } as const;
-export const podOptions = { ...podIdentity, ...statusDoor, ...data, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
+export const podOptions = { ...podIdentity, ...statusDoor, ...transfers, ...data, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
 export const controllerOptions = { ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...directory, ...file } as const;
 
 export type ServerConfig = ConfigOf<typeof serverOptions>;

@@ -20,6 +20,8 @@ export interface IncomingRequestsOptions {
   readonly clock: Clock;
   readonly tracer: Tracer;
   readonly logger: Logger;
+  /** A request has its answer: OK or the code of its error. */
+  answered(operation: string, code: string): void;
   /** Bytes of answers that the other side does not take. */
   waitingAnswerBytes(): number;
   /** Sends the encoded answer; `gone` when it has left the queue. */
@@ -71,17 +73,21 @@ export class IncomingRequests {
 
   /** Never rejects; undefined when nobody waits for the answer. */
   async #run({ body, target, traceparent }: Request, { signal }: Deadline): Promise<AnswerBody | undefined> {
-    const { service, tracer, peer } = this.#options;
+    const { service, tracer, peer, answered } = this.#options;
     const name: OperationName | undefined = body?.$case;
     const span = tracer.start(`pod.${name ?? 'unknown'}`, traceparent === '' ? undefined : traceparent, { peer });
     try {
       if (body === undefined || name === undefined) throw new ShoalError('UNIMPLEMENTED', 'this version does not know the request');
       const shard = target && { collectionUID: target.collectionUid, shardUID: target.shardUid, epoch: target.epoch };
-      return await serve(name, service(), shard, body, { signal, span });
+      const answer = await serve(name, service(), shard, body, { signal, span });
+      answered(name, 'OK');
+      return answer;
     } catch (error) {
       span.fail(error);
       if (signal.aborted && (signal.reason as ShoalError).code === 'CANCELLED') return undefined;
-      return { $case: 'error', error: encodeError(this.#known(error, name)) };
+      const known = this.#known(error, name);
+      answered(name ?? 'unknown', known.code);
+      return { $case: 'error', error: encodeError(known) };
     } finally {
       span.end();
     }

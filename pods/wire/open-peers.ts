@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { PodConfig } from '../kernel/config.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { openPeerTls } from './peer-tls.ts';
@@ -17,6 +18,7 @@ export interface PeerParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly tracer?: Tracer;
+  readonly metrics?: Metrics;
 }
 
 /** How often the certificate files are looked at. */

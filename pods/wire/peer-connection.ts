@@ -32,6 +32,8 @@ export interface PeerHandlers {
   service(): PodService;
   /** A message counts against the sender's window until the promise, if there is one, has settled. */
   onMessage(message: Message): void | Promise<void>;
+  /** A request of the other side has its answer: OK or the code of its error. */
+  answered(operation: string, code: string): void;
 }
 
 export interface PeerConnectionOptions {
@@ -70,6 +72,7 @@ export class PeerConnection {
     this.#outgoing = new OutgoingRequests({ peer, clock, queue: this.#queue, wake: () => this.#wake() });
     this.#incoming = new IncomingRequests({
       service: () => handlers.service(),
+      answered: (operation, code) => handlers.answered(operation, code),
       peer,
       clock,
       tracer,

@@ -8,6 +8,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { silentLogger, type Logger } from '../kernel/logger.ts';
 import { noSpan, type Span } from '../kernel/span.ts';
+import { noMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { noTracer, type Tracer } from '../telemetry/tracer.ts';
 import type { Served } from './peer-transport.ts';
 import { appendOf, calls, context, message, messages, podAnswering, search, snapshot, startTestPod, target, testTransport, until, type Addresses, type TestPod, type TestPodOptions } from './wire.fixture.ts';
@@ -229,6 +230,30 @@ test("the other side's error arrives with its code, message and details; a defec
     await assert.rejects(shard.search(context(), search), { code: 'INTERNAL', message: 'internal error' });
     assert.deepEqual(logged, ['a request of another process met a defect']);
   });
+});
+
+test('requests that were answered are counted by operation and outcome', { timeout }, async () => {
+  const counts = new Map<string, number>();
+  const metrics: Metrics = {
+    ...noMetrics,
+    counter: (name, labels) => ({ add: (amount) => void counts.set(JSON.stringify([name, labels]), (counts.get(JSON.stringify([name, labels])) ?? 0) + amount) }),
+  };
+  let fails = false;
+  const served = serving(() => {
+    if (fails) throw new ShoalError('NOT_PRIMARY', 'another one leads');
+    return [];
+  });
+  await withPair({ b: { served, metrics } }, async ({ a }) => {
+    const get = (): Promise<unknown> => a.transport.pod('pod-b').shard(target).get(context(), { ids: [], consistency: { level: 'eventual' }, includeVector: false, includePayload: false });
+    await get();
+    await get();
+    fails = true;
+    await assert.rejects(get(), { code: 'NOT_PRIMARY' });
+  });
+  assert.deepEqual([...counts], [
+    [JSON.stringify(['peerRequests', { operation: 'get', code: 'OK' }]), 2],
+    [JSON.stringify(['peerRequests', { operation: 'get', code: 'NOT_PRIMARY' }]), 1],
+  ]);
 });
 
 test('a signal that aborts ends the request here and there; the deadline travels', { timeout }, async () => {

@@ -10,6 +10,7 @@ import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Message, MessageTransport } from '../replication/messages.ts';
+import { noMetrics, type Counter, type Metrics } from '../telemetry/metrics.ts';
 import { noTracer, type Tracer } from '../telemetry/tracer.ts';
 import type { FrameStream } from './frame-stream.ts';
 import { welcome, type Greeted } from './handshake.ts';
@@ -30,6 +31,7 @@ export interface PeerTransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly tracer?: Tracer;
+  readonly metrics?: Metrics;
   /** Others in tests. */
   readonly versions?: ProtocolVersions;
   readonly keepAlive?: KeepAlive;
@@ -56,6 +58,7 @@ export class PeerTransport implements MessageTransport, PodClient {
   readonly #versions: ProtocolVersions;
   readonly #links = new Map<string, { readonly link: PeerLink; readonly service: PodService }>();
   readonly #connections = new Set<PeerConnection>();
+  readonly #answerCounters = new Map<string, Counter>();
   #served: Served | undefined;
   #closedBecause: ShoalError | undefined;
 
@@ -136,6 +139,16 @@ export class PeerTransport implements MessageTransport, PodClient {
     return this.#served.service;
   }
 
+  #answerCounter(operation: string, code: string): Counter {
+    const key = `${operation} ${code}`;
+    let counter = this.#answerCounters.get(key);
+    if (counter === undefined) {
+      counter = (this.#options.metrics ?? noMetrics).counter('peerRequests', { operation, code });
+      this.#answerCounters.set(key, counter);
+    }
+    return counter;
+  }
+
   #peer(pod: string): { readonly link: PeerLink; readonly service: PodService } {
     const known = this.#links.get(pod);
     if (known !== undefined) return known;
@@ -171,6 +184,7 @@ export class PeerTransport implements MessageTransport, PodClient {
         service: () => this.#service(),
         // A pod speaks for itself only, and a gateway is nobody's replica.
         onMessage: (message) => (role === 'pod' && message.from.pod === peer ? this.#served?.onMessage(message) : undefined),
+        answered: (operation, code) => this.#answerCounter(operation, code).add(1),
       },
       clock,
       tracer: tracer ?? noTracer,
