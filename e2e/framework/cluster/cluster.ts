@@ -6,22 +6,22 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { KubeMetadata } from '../../../pods/metadata/kube-metadata.ts';
 import type { VectorShard } from '../../../pods/metadata/objects.ts';
 import type { PeerTlsFiles } from '../../../pods/wire/peer-tls.ts';
 import { makeAuthority, makeIdentity } from '../../../pods/wire/certificates.fixture.ts';
 import { hasCode } from '../../../pods/kernel/errors.ts';
 import { systemRandom } from '../../../pods/kernel/random.ts';
-import { atEnd } from '../cleanup.ts';
+import { atEnd, type Owner } from '../cleanup.ts';
 import { metadataOf } from '../kubernetes/metadata.ts';
 import { shoalManifests, startKubernetes, type Kubernetes } from '../kubernetes/kubernetes.ts';
 import { suiteKey } from '../server-process.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 import { eventually, timeoutsMs } from '../timeouts.ts';
-import { ClusterProcess } from './cluster-process.ts';
+import { ClusterProcess, type ClusterProcessOptions } from './cluster-process.ts';
 import { fixedPorts } from './fixed-ports.ts';
 import { logExcerpt } from './log-excerpt.ts';
+import { machine, type ClusterNetwork } from './network.ts';
 
 export interface ClusterOptions {
   readonly pods?: number;
@@ -32,8 +32,10 @@ export interface ClusterOptions {
   readonly logLevel?: 'info' | 'debug';
   /** Where `from` reaches the pod `to`, if not at its own address: a proxy of the suite's own. */
   readonly podAddress?: (from: string, to: string, address: string) => string;
-  /** A program and its arguments that run the process of this name. */
-  readonly under?: (name: string) => readonly string[];
+  /** Where each process has an address and a network namespace of its own; all on loopback otherwise. It takes `tls`. */
+  readonly network?: ClusterNetwork;
+  /** What the process of this name is started with beside its place in the cluster. */
+  readonly extra?: (name: string) => Pick<ClusterProcessOptions, 'extraFlags' | 'nodeFlags' | 'withChannel'>;
 }
 
 /** A process that comes back as the same pod, with what its disk holds. */
@@ -41,6 +43,8 @@ export interface PodProcess extends ClusterProcess {
   readonly dataDirectory: string;
   /** Where other processes reach it. */
   readonly address: string;
+  /** Of /readyz and /metrics. */
+  readonly statusUrl: string;
   readonly podUID: string;
 }
 
@@ -68,7 +72,7 @@ export interface Cluster {
   /** Ends the pod's process if it runs, loses its disk, and gives its name to a new pod: another UID, another token. Does not start it. */
   wipe(pod: PodProcess): Promise<void>;
   /** When this test fails, prints what the logs say; for tests inside the one that started the cluster. */
-  explain(t: TestContext): void;
+  explain(t: Owner): void;
 }
 
 /** What the processes are told of themselves and of each other. */
@@ -81,12 +85,14 @@ interface Place {
 class DataPodProcess extends ClusterProcess implements PodProcess {
   readonly dataDirectory: string;
   readonly address: string;
+  readonly statusUrl: string;
   identity: { podUID: string; kubeconfig: string };
 
-  constructor(options: ConstructorParameters<typeof ClusterProcess>[0], dataDirectory: string, address: string, identity: { podUID: string; kubeconfig: string }) {
+  constructor(options: ConstructorParameters<typeof ClusterProcess>[0], dataDirectory: string, address: string, statusUrl: string, identity: { podUID: string; kubeconfig: string }) {
     super(options);
     this.dataDirectory = dataDirectory;
     this.address = address;
+    this.statusUrl = statusUrl;
     this.identity = identity;
   }
 
@@ -100,29 +106,31 @@ const excerptLineCount = 150;
 const dataPodLabels = { 'shoal.dev/role': 'data-pod' };
 
 /** Resolves when every process is ready. All of it ends with the test; after a failure it prints what the logs say. */
-export async function startCluster(t: TestContext, options: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster(t: Owner, options: ClusterOptions = {}): Promise<Cluster> {
   const { pods: podCount = 3, gateways: gatewayCount = 2, controllers: controllerCount = 1, logLevel = 'info' } = options;
   const directory = await temporaryDirectory(t);
   await mkdir(join(directory, 'logs'));
-  const kubernetes = await startKubernetes();
+  const host = (name: string): string => options.network?.addressOf(name) ?? '127.0.0.1';
+  const kubernetes = await startKubernetes({ address: host(machine) });
   atEnd(t, () => kubernetes.close());
   await kubernetes.apply(...shoalManifests);
   const metadata = await metadataOf(t, kubernetes.kubeconfig);
-  const identityOf = options.tls === true ? await certificates(directory) : undefined;
+  const identityOf = options.tls === true ? await certificates(directory, host) : undefined;
 
   const ports = await fixedPorts(2 * (podCount + gatewayCount + controllerCount));
   const places = (role: string, count: number): Place[] => Array.from({ length: count }, (_, i) => ({ name: `${role}-${i}`, port: ports.pop()!, statusPort: ports.pop()! }));
   const podPlaces = places('pod', podCount);
   const commonFlags = async (from: string): Promise<readonly string[]> => {
-    const addresses = podPlaces.map(({ name, port }) => `${name}=${options.podAddress?.(from, name, `127.0.0.1:${port}`) ?? `127.0.0.1:${port}`}`);
+    const addresses = podPlaces.map(({ name, port }) => `${name}=${options.podAddress?.(from, name, `${host(name)}:${port}`) ?? `${host(name)}:${port}`}`);
     const tls = await identityOf?.(from);
     const tlsFlags = tls === undefined ? [] : ['--internal-tls-cert', tls.certificate, '--internal-tls-key', tls.key, '--internal-tls-ca', tls.authority];
     return ['--namespace', namespace, '--pod-addresses', addresses.join(','), '--log-level', logLevel, ...tlsFlags];
   };
-  const processOptions = (name: string): { readonly name: string; readonly logFile: string; readonly under: readonly string[] } => ({
+  const processOptions = (name: string): Omit<ClusterProcessOptions, 'command' | 'flags' | 'readyUrl'> => ({
+    ...options.extra?.(name),
     name,
     logFile: join(directory, 'logs', `${name}.log`),
-    under: options.under?.(name) ?? [],
+    under: options.network?.enter(name) ?? [],
   });
 
   const pods: DataPodProcess[] = [];
@@ -132,38 +140,40 @@ export async function startCluster(t: TestContext, options: ClusterOptions = {})
     const identity = await kubernetes.podToken(name, { labels: dataPodLabels });
     const flags = (): readonly string[] => {
       const { podUID, kubeconfig } = pod.identity;
-      const places = ['--pod-name', name, '--pod-uid', podUID, '--internal-port', String(port), '--status-port', String(statusPort), '--data-dir', dataDirectory];
+      const places = ['--pod-name', name, '--pod-uid', podUID, '--internal-host', host(name), '--internal-port', String(port), '--status-host', host(name), '--status-port', String(statusPort), '--data-dir', dataDirectory];
       return [...places, '--kubeconfig', kubeconfig, ...common];
     };
-    const pod = new DataPodProcess({ ...processOptions(name), command: 'pod', flags, readyUrl: `http://127.0.0.1:${statusPort}/readyz` }, dataDirectory, `127.0.0.1:${port}`, identity);
+    const statusUrl = `http://${host(name)}:${statusPort}`;
+    const pod = new DataPodProcess({ ...processOptions(name), command: 'pod', flags, readyUrl: `${statusUrl}/readyz` }, dataDirectory, `${host(name)}:${port}`, statusUrl, identity);
     pods.push(pod);
   }
 
   const gateways: GatewayProcess[] = [];
   for (const { name, port, statusPort } of places('gateway', gatewayCount)) {
     const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-gateway' });
-    const flags = ['--http-port', String(port), '--grpc-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
+    const open = options.network === undefined ? [] : ['--insecure'];
+    const flags = ['--host', host(name), ...open, '--http-port', String(port), '--grpc-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
     const gateway = new ClusterProcess({
       ...processOptions(name),
       command: 'gateway',
       flags: () => flags,
-      readyUrl: `http://127.0.0.1:${port}/readyz`,
+      readyUrl: `http://${host(name)}:${port}/readyz`,
       environment: { SHOAL_API_KEYS: suiteKey },
     });
-    gateways.push(Object.assign(gateway, { httpUrl: `http://127.0.0.1:${port}`, grpcAddress: `127.0.0.1:${statusPort}` }));
+    gateways.push(Object.assign(gateway, { httpUrl: `http://${host(name)}:${port}`, grpcAddress: `${host(name)}:${statusPort}` }));
   }
 
   const controllers: ClusterProcess[] = [];
   for (const { name, statusPort } of places('controller', controllerCount)) {
     const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-controller' });
-    const flags = ['--status-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
-    controllers.push(new ClusterProcess({ ...processOptions(name), command: 'failover-controller', flags: () => flags, readyUrl: `http://127.0.0.1:${statusPort}/readyz` }));
+    const flags = ['--status-host', host(name), '--status-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
+    controllers.push(new ClusterProcess({ ...processOptions(name), command: 'failover-controller', flags: () => flags, readyUrl: `http://${host(name)}:${statusPort}/readyz` }));
   }
 
   const processes: readonly ClusterProcess[] = [...pods, ...gateways, ...controllers];
-  const explain = (test: TestContext): void =>
+  const explain = (test: Owner): void =>
     atEnd(test, () => {
-      if ((test as { readonly passed?: boolean }).passed !== false) return;
+      if (test.passed !== false) return;
       process.stderr.write(`\nthe last that the cluster's processes logged:\n${logExcerpt(processes, excerptLineCount)}\n\n`);
     });
   atEnd(t, () => Promise.all(processes.map((each) => each.kill())));
@@ -224,9 +234,9 @@ export function isWhole({ spec, status }: VectorShard): boolean {
   return spec.replicas.length > 0 && spec.leaving === undefined && inSync.length === spec.replicas.length && spec.replicas.every((pod) => inSync.includes(pod));
 }
 
-async function certificates(directory: string): Promise<(name: string) => Promise<PeerTlsFiles>> {
+async function certificates(directory: string, host: (name: string) => string): Promise<(name: string) => Promise<PeerTlsFiles>> {
   const place = join(directory, 'certificates');
   await mkdir(place);
   const authority = await makeAuthority(place, 'authority');
-  return (name) => makeIdentity(place, name, authority);
+  return (name) => makeIdentity(place, name, authority, { hosts: `IP:${host(name)}` });
 }

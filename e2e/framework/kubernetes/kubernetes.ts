@@ -70,13 +70,14 @@ export const shoalManifests: readonly string[] = [
   'deploy/gateway-access.yaml',
 ].map((file) => join(import.meta.dirname, '..', '..', '..', file));
 
-export async function startKubernetes(): Promise<Kubernetes> {
+/** `address`: of this machine, where the API server listens. */
+export async function startKubernetes({ address = '127.0.0.1' }: { readonly address?: string } = {}): Promise<Kubernetes> {
   const programs = { etcd: await kubernetesProgram('etcd'), apiServer: await kubernetesProgram('kube-apiserver') };
   const directory = await mkdtemp(join(tmpdir(), 'shoal-kubernetes-'));
   const [etcdPort, peerPort, apiPort] = (await freePorts(3)) as [number, number, number];
   const adminToken = randomBytes(24).toString('hex');
   const files = await writeFiles(directory, adminToken);
-  const url = `https://127.0.0.1:${apiPort}`;
+  const url = `https://${address}:${apiPort}`;
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const peerUrl = `http://127.0.0.1:${peerPort}`;
 
@@ -93,7 +94,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
   let etcd = startProcess(programs.etcd, etcdFlags);
   const apiServerFlags = {
     'etcd-servers': etcdUrl,
-    'bind-address': '127.0.0.1',
+    'bind-address': address,
     'secure-port': String(apiPort),
     // It signs its own certificate, and keeps it here over restarts.
     'cert-dir': files.certificates,
