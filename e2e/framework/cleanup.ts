@@ -1,10 +1,16 @@
 /** Undoes what a test set up, the last first: node:test itself runs its hooks in the order in which they were given. */
 
-import type { TestContext } from 'node:test';
+/** Whoever sets things up and wants them gone in the end: a test, or a benchmark. */
+export interface Owner {
+  after(undo: () => Promise<void>): void;
+  diagnostic(message: string): void;
+  /** Known when the end has come. */
+  readonly passed?: boolean;
+}
 
-const stacks = new WeakMap<TestContext, (() => unknown)[]>();
+const stacks = new WeakMap<Owner, (() => unknown)[]>();
 
-export function atEnd(t: TestContext, undo: () => unknown): void {
+export function atEnd(t: Owner, undo: () => unknown): void {
   let stack = stacks.get(t);
   if (stack === undefined) {
     const created: (() => unknown)[] = (stack = []);

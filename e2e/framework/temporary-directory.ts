@@ -3,10 +3,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { atEnd } from './cleanup.ts';
+import { atEnd, type Owner } from './cleanup.ts';
 
-export async function temporaryDirectory(t: TestContext): Promise<string> {
+export async function temporaryDirectory(t: Owner): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
   if (process.env['SHOAL_KEEP'] === '1') t.diagnostic(`keeping ${directory}`);
   else atEnd(t, () => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));

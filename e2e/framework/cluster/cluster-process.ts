@@ -22,6 +22,11 @@ export interface ClusterProcessOptions {
   /** A program and its arguments that run it, such as `ip netns exec …`. */
   readonly under?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  readonly extraFlags?: readonly string[];
+  /** Of Node itself. */
+  readonly nodeFlags?: readonly string[];
+  /** It can talk to this process over IPC; see `child`. */
+  readonly withChannel?: boolean;
 }
 
 const running = new Set<ChildProcess>();
@@ -48,6 +53,11 @@ export class ClusterProcess {
     return this.#child!.pid!;
   }
 
+  get child(): ChildProcess {
+    if (!this.isRunning) throw new Error(`${this.name} does not run`);
+    return this.#child!;
+  }
+
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
@@ -55,10 +65,14 @@ export class ClusterProcess {
   /** Does not wait until it serves. */
   spawn(): void {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { command, flags, under = [], environment = {} } = this.#options;
-    const [program, ...args] = [...under, process.execPath, '--disable-warning=ExperimentalWarning', join(checkout, 'shoal.ts'), command, ...flags()];
+    const { command, flags, under = [], environment = {}, extraFlags = [], nodeFlags = [], withChannel = false } = this.#options;
+    const [program, ...args] = [...under, process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, join(checkout, 'shoal.ts'), command, ...flags(), ...extraFlags];
     const output = openSync(this.logFile, 'a');
-    const child = spawn(program!, args, { stdio: ['ignore', output, output], env: { ...cleanEnvironment(), ...environment } });
+    const child = spawn(program!, args, {
+      stdio: ['ignore', output, output, ...(withChannel ? (['ipc'] as const) : [])],
+      env: { ...cleanEnvironment(), ...environment },
+      serialization: 'advanced',
+    });
     closeSync(output);
     running.add(child);
     this.#isEnding = false;
