@@ -11,8 +11,9 @@ export interface ReplicaReport {
   readonly shardUID: string;
   readonly incarnation: string;
   readonly role: 'waiting' | 'backup' | 'primary';
-  /** Durable. */
+  /** The newest that it has taken up, perhaps not durable yet: a primary that gave its term up says so by it. */
   readonly term: number;
+  /** Durable. */
   readonly lastSeq: number;
   readonly commitSeq: number;
   readonly appliedSeq: number;

@@ -224,13 +224,13 @@ export class ShardReplica {
 
   /** Rule P1. */
   report(): ReplicaReport {
-    const { collectionUID, shardUID, self, role, durableTerm, durableSeq, commitSeq, authority } = this.#driver.state;
+    const { collectionUID, shardUID, self, role, term, durableSeq, commitSeq, authority } = this.#driver.state;
     return {
       collectionUID,
       shardUID,
       incarnation: self.incarnation,
       role: role.kind,
-      term: durableTerm,
+      term,
       lastSeq: durableSeq,
       commitSeq,
       appliedSeq: this.#applied.value,
