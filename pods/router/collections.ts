@@ -107,10 +107,16 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     },
 
     async delete(context, name) {
+      const known = await map.collection(name);
+      // Read anew, as the map may know one that was deleted before; and only this one is deleted, however often it is tried.
+      await map.readCollection(known.object.metadata.name);
       const { object } = await map.collection(name);
       if (object.spec.name !== name) throw collectionNotFound(name);
-      await change(context, name, (present) => metadata.collections.delete(present.metadata.name, present.metadata.resourceVersion));
-      await whenGone(context, name, object.metadata.uid);
+      const { uid } = object.metadata;
+      await change(context, name, async (present) => {
+        if (present.metadata.uid === uid) await metadata.collections.delete(present.metadata.name, present.metadata.resourceVersion);
+      });
+      await whenGone(context, name, uid);
     },
   };
 }
