@@ -156,6 +156,14 @@ export class ShardReplica {
     return state.role.kind === 'backup' ? `it follows ${state.role.leader.pod}` : 'it waits to be granted a term';
   }
 
+  /** Undefined when it serves reads that need not be linearizable, else why not. */
+  get notReadable(): string | undefined {
+    const { role, authority, self } = this.#driver.state;
+    if (role.kind === 'primary') return undefined;
+    if (role.kind === 'waiting' || role.matchedSeq === 0) return 'it has not heard from its primary';
+    return isInSync(authority, self) ? undefined : 'it is not in sync, or does not know yet that it is';
+  }
+
   /** The shard's object was read, or has changed. */
   authorityChanged(authority: Authority): void {
     this.#driver.authorityChanged(authority);
@@ -288,9 +296,8 @@ export class ShardReplica {
   /** Reads that need not be linearizable: of the primary, or of a replica that is in sync and hears from it. */
   #checkReadable(): void {
     this.#checkOpen();
-    const { role, authority, self } = this.#driver.state;
-    if (role.kind === 'primary' || (role.kind === 'backup' && role.matchedSeq > 0 && isInSync(authority, self))) return;
-    throw new ShoalError('NOT_IN_SYNC', `shard ${this.shardUID} does not serve reads here: ${role.kind === 'backup' ? 'it is not in sync' : 'it has not heard from its primary'}`);
+    const because = this.notReadable;
+    if (because !== undefined) throw new ShoalError('NOT_IN_SYNC', `shard ${this.shardUID} does not serve reads here: ${because}`);
   }
 
   #checkOpen(): void {

@@ -82,6 +82,7 @@ function inspect({ replica }: HostedReplica): ReplicaInspection {
     durableSeq,
     commitSeq,
     appliedSeq: replica.appliedSeq,
+    isReadable: replica.notReadable === undefined,
     termAt: (seq) => termAt(state.runs, seq),
     maximalInSync: isLeading(state) ? maximalInSync(state.role) : [],
     quarantined: replica.report().quarantined,

@@ -295,7 +295,9 @@ class ClusterRun {
       const { inSync, primary } = status.authority!;
       const { commitSeq } = replicas.find(({ pod, shardUID }) => shardUID === metadata.uid && pod === primary.pod) ?? { commitSeq: Infinity };
       for (const { pod } of inSync) {
-        const appliedSeq = replicas.find((replica) => replica.shardUID === metadata.uid && replica.pod === pod)?.appliedSeq ?? -1;
+        const replica = replicas.find((candidate) => candidate.shardUID === metadata.uid && candidate.pod === pod);
+        if (replica?.isReadable !== true) return `${pod} does not know yet that it is in sync for ${metadata.name}`;
+        const { appliedSeq } = replica;
         if (appliedSeq < commitSeq) return `${pod} has applied ${metadata.name} to seq ${appliedSeq} of ${commitSeq}`;
       }
     }

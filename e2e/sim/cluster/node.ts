@@ -77,6 +77,8 @@ export interface ReplicaInspection {
   readonly durableSeq: number;
   readonly commitSeq: number;
   readonly appliedSeq: number;
+  /** It answers reads that need not be linearizable. */
+  readonly isReadable: boolean;
   /** Term of the entry at `seq`, as far as the log still knows. */
   termAt(seq: number): number | undefined;
   /** Of a primary: the committed inSync with members being added, without one being removed only after its CAS is confirmed. */
