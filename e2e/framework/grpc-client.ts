@@ -40,6 +40,9 @@ export class GrpcConnection {
       'grpc.enable_http_proxy': 0,
       // Two connections of one test to one server are two channels.
       'grpc.use_local_subchannel_pool': 1,
+      // By itself a channel waits a second and more between attempts to connect, and fails what is sent meanwhile at once.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 300,
     });
     if (key !== undefined) this.#metadata.set('authorization', `Bearer ${key}`);
   }

@@ -26,4 +26,9 @@ export class AuthorityTimeline {
   first(shardUID: string, sinceMs: number, wanted: (authority: ShardAuthority) => boolean): AuthorityChange | undefined {
     return this.changes.find((change) => change.shardUID === shardUID && change.atMs > sinceMs && wanted(change.authority));
   }
+
+  /** What the shard's object says, as far as the watch knows. */
+  last(shardUID: string): ShardAuthority | undefined {
+    return this.changes.findLast((change) => change.shardUID === shardUID)?.authority;
+  }
 }

@@ -22,7 +22,8 @@ export interface ClusterProcessOptions {
   /** A program and its arguments that run it, such as `ip netns exec …`. */
   readonly under?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  readonly extraFlags?: readonly string[];
+  /** Read anew at each start, like `flags`. */
+  readonly extraFlags?: () => readonly string[];
   /** Of Node itself. */
   readonly nodeFlags?: readonly string[];
   /** It can talk to this process over IPC; see `child`. */
@@ -65,8 +66,8 @@ export class ClusterProcess {
   /** Does not wait until it serves. */
   spawn(): void {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { command, flags, under = [], environment = {}, extraFlags = [], nodeFlags = [], withChannel = false } = this.#options;
-    const [program, ...args] = [...under, process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, join(checkout, 'shoal.ts'), command, ...flags(), ...extraFlags];
+    const { command, flags, under = [], environment = {}, extraFlags = () => [], nodeFlags = [], withChannel = false } = this.#options;
+    const [program, ...args] = [...under, process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, join(checkout, 'shoal.ts'), command, ...flags(), ...extraFlags()];
     const output = openSync(this.logFile, 'a');
     const child = spawn(program!, args, {
       stdio: ['ignore', output, output, ...(withChannel ? (['ipc'] as const) : [])],

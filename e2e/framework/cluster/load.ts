@@ -4,6 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { HashRing, splitHashSpace } from '../../../pods/domain/hash-range.ts';
 import { PointServiceService as pointMethods, UpsertPointsRequest } from '../../../proto/gen/shoal/v1/point.ts';
 import { packVector } from '../shoal-client.ts';
 import { pause } from '../timeouts.ts';
@@ -13,6 +14,8 @@ import { RetryingClient } from './retrying-client.ts';
 export interface LoadOptions {
   readonly collection: string;
   readonly dimension: number;
+  /** Of the collection. Each writer writes to one of them, in turns, so that a shard that waits holds up no other. */
+  readonly shardCount: number;
   readonly writerCount: number;
   /** Each gets a point, then searches, and so on. */
   readonly readerCount: number;
@@ -38,6 +41,8 @@ export class Load {
   readonly #options: LoadOptions;
   /** No other load sends under the names of its clients. */
   readonly #name = randomUUID().slice(0, 8);
+  /** Of each writer. */
+  readonly #ids: readonly (readonly string[])[];
   readonly #clients: RetryingClient[] = [];
   readonly #running: Promise<void>[] = [];
   readonly #acknowledgedMs = new Map<string, number[]>();
@@ -49,6 +54,8 @@ export class Load {
   constructor(cluster: Cluster, options: LoadOptions) {
     this.#cluster = cluster;
     this.#options = options;
+    const ring = new HashRing(splitHashSpace(options.shardCount));
+    this.#ids = Array.from({ length: options.writerCount }, (_, writer) => idsOf(writer, options.idCount ?? 100, (id) => ring.ownerOf(id) === writer % options.shardCount));
   }
 
   start(): void {
@@ -73,10 +80,10 @@ export class Load {
     return this.#acknowledgedMs.get(shardUID)?.find((atMs) => atMs > sinceMs);
   }
 
-  /** The longest gap between acknowledgements of the shard that ends after `fromMs` and begins before `toMs`. */
+  /** The longest gap between acknowledgements of the shard that ends after `fromMs` and begins before `toMs`; one that lasts yet counts up to now. */
   longestGap(shardUID: string, fromMs: number, toMs: number): { readonly lengthMs: number; readonly endMs: number } {
     let longest = { lengthMs: 0, endMs: fromMs };
-    const times = this.#acknowledgedMs.get(shardUID) ?? [];
+    const times = [...(this.#acknowledgedMs.get(shardUID) ?? []), performance.now()];
     for (let i = 1; i < times.length; i++) {
       const [beganMs, endMs] = [times[i - 1]!, times[i]!];
       if (endMs > fromMs && beganMs < toMs && endMs - beganMs > longest.lengthMs) longest = { lengthMs: endMs - beganMs, endMs };
@@ -91,9 +98,10 @@ export class Load {
   }
 
   async #write(writer: number, client: RetryingClient): Promise<void> {
-    const { collection, idCount = 100, pauseMs } = this.#options;
+    const { collection, pauseMs } = this.#options;
+    const ids = this.#ids[writer]!;
     for (let number = 1; !this.#isStopped; number++) {
-      const point = { id: idOf(writer, number % idCount), packedVector: this.#vector(writer, number) };
+      const point = { id: ids[number % ids.length]!, packedVector: this.#vector(writer, number) };
       const request = UpsertPointsRequest.fromPartial({ collection, points: [point], clientId: `${this.#name}-${writer}`, requestNumber: BigInt(number) });
       await this.#attempt(`write ${writer}/${number}`, async () => {
         const { tokens } = await client.send(({ connection }, options) => connection.call(pointMethods.upsertPoints, request, options));
@@ -110,12 +118,13 @@ export class Load {
   }
 
   async #read(reader: number, client: RetryingClient): Promise<void> {
-    const { collection, idCount = 100, pauseMs, writerCount } = this.#options;
+    const { collection, pauseMs } = this.#options;
+    const ids = this.#ids.flat();
     for (let number = 1; !this.#isStopped; number++) {
       // Every level of consistency has its turn.
       const consistency = { level: number % 4 < 2 ? 'linearizable' : 'eventual' };
       await this.#attempt(`read ${reader}/${number}`, async () => {
-        if (number % 2 === 0) await client.send((shoal, options) => shoal.get(collection, [idOf(number % writerCount, number % idCount)], consistency, options));
+        if (number % 2 === 0) await client.send((shoal, options) => shoal.get(collection, [ids[(number * 7) % ids.length]!], consistency, options));
         else await client.send((shoal, options) => shoal.search(collection, { packedVector: this.#vector(reader, number), topK: 5, consistency }, options));
         this.#reads++;
       });
@@ -136,6 +145,12 @@ export class Load {
   }
 }
 
-function idOf(writer: number, place: number): string {
-  return `writer-${writer}-point-${place}`;
+/** Names of points that the shard holds. */
+function idsOf(writer: number, count: number, isWanted: (id: string) => boolean): readonly string[] {
+  const ids: string[] = [];
+  for (let i = 0; ids.length < count; i++) {
+    const id = `writer-${writer}-point-${i}`;
+    if (isWanted(id)) ids.push(id);
+  }
+  return ids;
 }

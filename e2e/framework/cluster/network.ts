@@ -24,7 +24,7 @@ export interface ClusterNetwork {
   addressOf(name: string): string;
   /** A program and its arguments that run another one where the process of this name belongs. */
   enter(name: string): readonly string[];
-  /** From now on nothing that `from` sends arrives at `to`; what `to` sends arrives at `from`. */
+  /** From now on nothing that `from` sends arrives at `to`; what `to` sends arrives at `from`. Twice cut needs twice healed. */
   cut(ways: readonly Way[]): Promise<void>;
   heal(ways: readonly Way[]): Promise<void>;
 }
@@ -81,12 +81,28 @@ export async function startNetwork(t: TestContext, names: readonly string[]): Pr
   }
   await run(inRouter[0]!, [...inRouter.slice(1), 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
 
+  /** How many faults want each rule. */
+  const cuts = new Map<string, number>();
   const rule = ({ from, to }: Way): string => `from ${addressOf(from)} to ${addressOf(to)} blackhole`;
   return {
     addressOf,
     enter: (name) => ['nsenter', `--net=${namespacesDirectory}/${place(name).namespace}`],
-    cut: (ways) => batch(inRouter, ways.map((way) => `rule add ${rule(way)}`)),
-    heal: (ways) => batch(inRouter, ways.map((way) => `rule del ${rule(way)}`)),
+    async cut(ways) {
+      const fresh = ways.map(rule).filter((text) => {
+        const count = cuts.get(text) ?? 0;
+        cuts.set(text, count + 1);
+        return count === 0;
+      });
+      await batch(inRouter, fresh.map((text) => `rule add ${text}`));
+    },
+    async heal(ways) {
+      const over = ways.map(rule).filter((text) => {
+        const count = cuts.get(text)! - 1;
+        cuts.set(text, count);
+        return count === 0;
+      });
+      await batch(inRouter, over.map((text) => `rule del ${text}`));
+    },
   };
 }
 

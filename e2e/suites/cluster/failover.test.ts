@@ -61,7 +61,7 @@ interface Figure {
 
 function loaded(t: TestContext, cluster: Cluster): Load {
   cluster.explain(t);
-  const load = new Load(cluster, { collection, dimension: 8, writerCount: 4, readerCount: 2, pauseMs: 5 });
+  const load = new Load(cluster, { collection, dimension: 8, shardCount: 1, writerCount: 4, readerCount: 2, pauseMs: 5 });
   atEnd(t, () => load.stop());
   load.start();
   return load;

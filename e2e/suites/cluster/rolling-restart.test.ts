@@ -12,12 +12,13 @@ import { pause } from '../../framework/timeouts.ts';
 
 const rounds = countFrom('SHOAL_ROLLING_RESTARTS', 1);
 const collection = 'docs';
+const shardCount = 3;
 
 test('rolling restarts under load', async (t) => {
   const cluster = await startCluster(t, { pods: 3, gateways: 2, controllers: 2 });
   const client = new ShoalClient({ grpcAddress: cluster.gateways[0]!.grpcAddress, key: cluster.key });
   atEnd(t, () => client.close());
-  await client.createCollection({ name: collection, dimension: 8, shards: 3, replication: { replicas: 3, minInSync: 2 } });
+  await client.createCollection({ name: collection, dimension: 8, shards: shardCount, replication: { replicas: 3, minInSync: 2 } });
   await cluster.whole(collection);
 
   for (const [what, processes] of [['data pods', cluster.pods], ['gateways', cluster.gateways], ['controllers', cluster.controllers]] as const) {
@@ -38,7 +39,7 @@ test('rolling restarts under load', async (t) => {
 
 function loaded(t: TestContext, cluster: Cluster): Load {
   cluster.explain(t);
-  const load = new Load(cluster, { collection, dimension: 8, writerCount: 4, readerCount: 3, pauseMs: 5 });
+  const load = new Load(cluster, { collection, dimension: 8, shardCount, writerCount: 2 * shardCount, readerCount: 2, pauseMs: 5 });
   atEnd(t, () => load.stop());
   load.start();
   return load;
