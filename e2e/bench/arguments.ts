@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 
-export const benchmarkNames = ['glove', 'text', 'overhead', 'wire'] as const;
+export const benchmarkNames = ['glove', 'text', 'overhead', 'wire', 'replication', 'join'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
@@ -20,15 +20,21 @@ export interface BenchmarkOptions {
   /** Leave the data directory, and the server's log, in place. */
   readonly keep: boolean;
   readonly profile: boolean;
+  /** Of `replication` and `join`: less of everything, for a first look. */
+  readonly quick: boolean;
   readonly output: string | undefined;
 }
 
 export const help = `usage: npm run bench -- <name> [options]
 
-  glove      341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
-  text       117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
-  overhead   what metrics and traces cost a query: four servers, side by side
-  wire       what one connection between two pods carries
+  glove        341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
+  text         117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
+  overhead     what metrics and traces cost a query: four servers, side by side
+  wire         what one connection between two pods carries
+  replication  1, 2 and 3 replicas side by side: writes, then reads with each pod limited to 0.2 core (needs root)
+  join         a new replica of the glove points joins while writes and searches go on; then slower, and leaves
+
+replication and join start a cluster of processes with a Kubernetes API of their own (built once; needs Go).
 
 options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)
@@ -37,6 +43,7 @@ options
   --only LIST      parts to run beside the import: ${parts.join(', ')}
   --skip LIST      parts to leave out
   --seconds N      length of the event-loop measurement, 15
+  --quick          replication, join: shorter rounds, fewer points
   --profile        profile the server's main thread: heaviest functions on stdout, .cpuprofile files beside the results
   --keep           leave the data directory in place
   --output FILE    results as JSON; by default bench-results/<name>-<date>.json
@@ -57,6 +64,7 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
       only: { type: 'string', default: parts.join(',') },
       skip: { type: 'string', default: '' },
       seconds: { type: 'string', default: '15' },
+      quick: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       output: { type: 'string' },
@@ -75,6 +83,7 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
     parts: new Set(partList('--only', values.only).filter((part) => !skipped.has(part))),
     loopSeconds: positiveInteger('--seconds', values.seconds),
     keep: values.keep,
+    quick: values.quick,
     profile: values.profile,
     output: values.output,
   };

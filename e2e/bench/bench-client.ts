@@ -3,7 +3,8 @@
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { limits } from '../../pods/kernel/limits.ts';
 import { CollectionServiceService, type Collection } from '../../proto/gen/shoal/v1/collection.ts';
-import { PointServiceService, UpsertPointsRequest, type PointUpsert, type UpsertPointsResponse } from '../../proto/gen/shoal/v1/point.ts';
+import type { Consistency } from '../../proto/gen/shoal/v1/consistency.ts';
+import { PointServiceService, UpsertPointsRequest, type GetPointsResponse, type PointUpsert, type UpsertPointsResponse } from '../../proto/gen/shoal/v1/point.ts';
 import { SearchQuery, SearchServiceService, type SearchResponse } from '../../proto/gen/shoal/v1/search.ts';
 import { apiKey } from './server-process.ts';
 
@@ -19,7 +20,7 @@ export class BenchClient {
   readonly #client: Client;
   readonly #metadata = new Metadata();
 
-  constructor(address: string) {
+  constructor(address: string, key: string = apiKey) {
     this.#client = new Client(address, credentials.createInsecure(), {
       // Otherwise all clients of one process to one address share a connection.
       'grpc.use_local_subchannel_pool': 1,
@@ -27,15 +28,15 @@ export class BenchClient {
       'grpc.max_send_message_length': limits.grpcMessageBytesMax,
       'grpc.enable_http_proxy': 0,
     });
-    this.#metadata.set('authorization', `Bearer ${apiKey}`);
+    this.#metadata.set('authorization', `Bearer ${key}`);
   }
 
-  async createCollection(name: string, dimension: number): Promise<Collection> {
+  async createCollection(name: string, dimension: number, replication?: { readonly replicas: number; readonly minInSync: number }): Promise<Collection> {
     const { collection } = await this.#call(CollectionServiceService.createCollection, {
       name,
       dimension,
       metric: 'cosine',
-      replication: undefined,
+      replication,
       index: undefined,
       payloadIndexes: [{ field: 'bucket', type: 'integer' }],
     });
@@ -54,6 +55,10 @@ export class BenchClient {
 
   search(collection: string, query: Partial<SearchQuery>): Promise<SearchResponse> {
     return this.#call(SearchServiceService.search, { collection, query: { ...noQuery, ...query } });
+  }
+
+  getPoints(collection: string, ids: readonly string[], consistency: Consistency): Promise<GetPointsResponse> {
+    return this.#call(PointServiceService.getPoints, { collection, ids: [...ids], packVectors: true, consistency });
   }
 
   close(): void {

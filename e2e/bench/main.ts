@@ -1,5 +1,7 @@
 /** `npm run bench -- <name>`: benchmarks of the whole server on real data. They print figures and assert nothing. */
 
+import { runJoinBenchmark } from './cluster/join.ts';
+import { runReplicationBenchmark } from './cluster/replication.ts';
 import { help, readArguments, type BenchmarkOptions } from './arguments.ts';
 import { requireLinux } from './machine.ts';
 import { runOverheadBenchmark } from './overhead.ts';
@@ -32,6 +34,8 @@ async function main(argv: readonly string[]): Promise<number> {
     requireLinux();
     if (options.name === 'overhead') await runOverheadBenchmark(options);
     else if (options.name === 'wire') await runWireBenchmark();
+    else if (options.name === 'replication') await runReplicationBenchmark(options);
+    else if (options.name === 'join') await runJoinBenchmark(options);
     else await runVectorBenchmark(options.name, options);
     return 0;
   } catch (error) {

@@ -8,14 +8,17 @@ import type { ProbeAnswer, ProbeQuestion, SlowSpan } from './probe-messages.ts';
 import { printTable, say } from './report.ts';
 import type { ServerProcess } from './server-process.ts';
 
-export async function askProbe(server: ServerProcess, question: ProbeQuestion): Promise<ProbeAnswer> {
+/** A process that was started with the probe and a channel. */
+export type Probed = Pick<ServerProcess, 'child'>;
+
+export async function askProbe(server: Probed, question: ProbeQuestion): Promise<ProbeAnswer> {
   const answered = once(server.child, 'message') as Promise<[ProbeAnswer]>;
   server.child.send(question);
   return (await answered)[0];
 }
 
 /** Runs the work under the profiler; prints the heaviest functions, and those behind callbacks over `slowMs` of CPU. */
-export async function profiled<Result>(server: ServerProcess, title: string, path: string, work: () => Promise<Result>): Promise<Result> {
+export async function profiled<Result>(server: Probed, title: string, path: string, work: () => Promise<Result>): Promise<Result> {
   await askProbe(server, 'profile-start');
   const result = await work();
   const { profile, slowest } = await askProbe(server, 'profile-stop');

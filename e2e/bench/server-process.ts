@@ -12,7 +12,8 @@ import { serverCore } from './machine.ts';
 import { cpuMicroseconds } from './process-usage.ts';
 
 const program = fileURLToPath(new URL('../../shoal.ts', import.meta.url));
-const probe = new URL('./loop-cpu-probe.ts', import.meta.url).href;
+/** Node's flag that loads the probe of the event loop; it takes a channel to this process too. */
+export const probeFlag = `--import=${new URL('./loop-cpu-probe.ts', import.meta.url).href}`;
 
 export const apiKey = 'benchmark-key-benchmark-key-benchmark-key';
 
@@ -43,7 +44,7 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const grpcPort = await freePort();
   const args = [
     '--disable-warning=ExperimentalWarning',
-    ...(withProbe ? [`--import=${probe}`] : []),
+    ...(withProbe ? [probeFlag] : []),
     program,
     'standalone',
     ...['--data-dir', dataDirectory, '--http-port', '0', '--grpc-port', String(grpcPort), '--log-level', 'warn'],

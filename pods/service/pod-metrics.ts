@@ -38,7 +38,8 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
 
   let collectionCount = 0;
   const countCollections = (): void => {
-    void metadata.collections.list().then((collections) => (collectionCount = collections.length));
+    // Without an answer the old figure stays; the watch, when it hears of the store again, tells of every collection.
+    metadata.collections.list().then((collections) => (collectionCount = collections.length), () => undefined);
   };
   countCollections();
   metadata.collections.watch(countCollections);
@@ -53,6 +54,7 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
   metrics.observe('logAppends', single(() => pod.logStatistics().recordCount));
   metrics.observe('logSyncs', single(() => pod.logStatistics().groupCount));
   metrics.observe('logSyncSeconds', single(() => pod.logStatistics().syncMsTotal / 1_000));
+  metrics.observe('transferBytes', single(() => pod.snapshots.sentBytesTotal));
   metrics.observe('diskUsed', single(() => pod.disk.usedFraction));
   metrics.observe('writable', single(() => (pod.disk.writable ? 1 : 0)));
 }

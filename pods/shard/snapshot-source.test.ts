@@ -209,7 +209,7 @@ describe('T1: the log', () => {
 });
 
 test('all transfers together keep to the rate', async () => {
-  const { ask, clock } = await sender({ bytesPerSecondMax: 100_000 });
+  const { ask, clock, source } = await sender({ bytesPerSecondMax: 100_000 });
   const startMs = clock.monotonicMs();
   const first = await ask('a');
   const sizeBytes = first.parts.reduce((total, { content }) => total + contentBytes(content), 0);
@@ -220,6 +220,7 @@ test('all transfers together keep to the rate', async () => {
   await turns();
   assert.deepEqual([isAnswered, dueMs > 5_000], [false, true]);
   clock.advance(1);
-  await second;
+  const sent = [first, await second].flatMap(({ parts }) => parts);
+  assert.equal(source.sentBytesTotal, sent.reduce((total, { content }) => total + contentBytes(content), 0));
   assert.ok(clock.monotonicMs() - startMs >= dueMs - 1);
 });

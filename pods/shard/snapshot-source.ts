@@ -37,6 +37,7 @@ export class SnapshotSource {
   readonly #options: SnapshotSourceOptions;
   readonly #transfers = new Map<string, Transfer>();
   readonly #reasons = new Map<string, string>();
+  #sentBytesTotal = 0;
   /** Before this time nothing more is sent. */
   #freeAtMs = 0;
   #closed = false;
@@ -57,6 +58,7 @@ export class SnapshotSource {
     await this.#untilFree(signal);
     try {
       const { answer, sizeBytes } = await withSignal(transfer.answer(request.offset), signal);
+      this.#sentBytesTotal += sizeBytes;
       this.#freeAtMs = Math.max(this.#freeAtMs, this.#options.clock.monotonicMs()) + (sizeBytes / this.#bytesPerSecondMax) * 1_000;
       return answer;
     } catch (error) {
@@ -67,6 +69,11 @@ export class SnapshotSource {
     } finally {
       transfer.isAskedFor();
     }
+  }
+
+  /** Since the start, what was sent again included. */
+  get sentBytesTotal(): number {
+    return this.#sentBytesTotal;
   }
 
   /**

@@ -68,6 +68,7 @@ export const metricTable = {
   peerConnections: { name: 'shoal_peer_connections', kind: 'gauge', labels: [], help: 'Open connections to pods and gateways.' },
   peerRequests: { name: 'shoal_peer_requests_total', kind: 'counter', labels: ['operation', 'code'], help: 'Requests of other pods, gateways and controllers that were answered; code is OK or the error code.' },
   peerMessagesDropped: { name: 'shoal_peer_messages_dropped_total', kind: 'observed-counter', labels: [], help: 'Replication messages that did not fit a queue; what they said is said again.' },
+  transferBytes: { name: 'shoal_transfer_bytes_total', kind: 'observed-counter', unit: 'bytes', labels: [], help: 'Bytes of snapshots of replicas that were sent to other pods.' },
   diskUsed: { name: 'shoal_disk_used_ratio', kind: 'gauge', unit: 'ratio', labels: [], help: 'Fraction in use of the disk that holds the data directory.' },
   writable: { name: 'shoal_writable', kind: 'gauge', labels: [], help: '1 when writes that add data are taken, 0 when the disk is too full.' },
 
