@@ -41,6 +41,7 @@ function onReport(state: LeadingState, progress: Progress, from: Address, report
     phase: reachable ? 'matched' : 'needs-snapshot',
     matchedSeq: common,
     durableSeq: isSame ? Math.max(progress.durableSeq, common) : common,
+    joinsAboveSeq: isSame ? progress.joinsAboveSeq : -1,
     checkedRound: isSame ? progress.checkedRound : 0,
   });
   if (!reachable) return { state: next, send: [message(next, from, { kind: 'take-snapshot' })], because: `A1: ${from.pod} agrees through ${common} only, and needs a snapshot` };

@@ -26,8 +26,9 @@ export function considerChange(state: LeadingState): CoreOutput {
 /** A1: it is caught up but for what is on its way, so that writes hardly wait for it. */
 function mayJoin(state: LeadingState, progress: Progress): boolean {
   const { authority } = state.role;
-  const { pod, phase, durableSeq } = progress;
+  const { pod, phase, durableSeq, joinsAboveSeq } = progress;
   if (phase !== 'matched' || !authority.replicas.includes(pod) || authority.leaving.includes(pod)) return false;
+  if (durableSeq <= joinsAboveSeq && durableSeq < state.lastSeq) return false;
   return !includesMember(authority.inSync, progress) && durableSeq + limits.joinLagEntryCountMax >= state.commitSeq;
 }
 

@@ -253,3 +253,55 @@ test('W4: a backup that ends in order is taken out of inSync without being waite
   for (const sent of b.outbox.splice(0)) all.deliver(sent);
   assert.deepEqual(a.metadata, [{ kind: 'cas', resourceVersion: '10', inSync: [memberOf('a'), memberOf('c')], configVersion: 2 }]);
 });
+
+test('A1: a joiner whose pod shall have no replica any more is not waited for', () => {
+  const unwanted = { inSync: [memberOf('a'), memberOf('b')], replicas: ['a', 'b'], resourceVersion: '12' };
+  for (const phase of ['entered', 'sent'] as const) {
+    const [a, b, c] = [new Replica('a', [2, 2], { commitSeq: 2 }), new Replica('b', [2, 2], { commitSeq: 2 }), new Replica('c', [])];
+    const all = new Replicas(a, b, c);
+    a.do(grantTo('a', { inSync: unwanted.inSync }));
+    if (phase === 'sent') all.settle();
+    // The fences, and what they say.
+    else for (const replica of all.all) for (const sent of [replica.sync(), ...replica.outbox.splice(0)]) if (sent !== undefined) all.deliver(sent);
+    assert(isLeading(a.state));
+    assert.equal(a.state.role.change?.phase, phase);
+    if (phase === 'sent') a.do({ kind: 'cas-ambiguous' });
+    a.do(grantTo('a', unwanted));
+    a.do(propose);
+    all.settle();
+    assert.deepEqual([a.state.lastSeq, a.state.commitSeq], [4, 4], phase);
+  }
+});
+
+test('A1: a member that failed joins again once it has stored more, not as soon as it answers', () => {
+  const { a, b, c, all } = threeReplicas();
+  a.do(propose);
+  a.do(propose);
+  a.sync();
+  a.pump();
+  for (const sent of a.outbox.splice(0)) all.deliver(sent);
+  b.sync();
+  for (const sent of b.outbox.splice(0)) all.deliver(sent);
+  a.do({ kind: 'suspect', member: memberOf('c'), because: 'it stores nothing' });
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { inSync: [memberOf('a'), memberOf('b')], configVersion: 2, resourceVersion: '11' }) });
+  const ask = (): void => {
+    for (const sent of [...a.outbox.splice(0), ...c.outbox.splice(0)]) all.deliver(sent);
+    for (const sent of c.outbox.splice(0)) all.deliver(sent);
+  };
+  ask();
+  assert(isLeading(a.state));
+  assert.deepEqual([a.state.role.others.find(({ pod }) => pod === 'c')!.phase, a.state.role.change], ['matched', undefined]);
+  c.sync();
+  ask();
+  assert.deepEqual(isLeading(a.state) && a.state.role.change?.add, memberOf('c'));
+});
+
+test('W4: what was read while a compare-and-swap was under way is read again after its answer, which may be older', () => {
+  const { a } = threeReplicas();
+  a.do({ kind: 'suspect', member: memberOf('c'), because: 'silent' });
+  a.metadata.length = 0;
+  const inSync = [memberOf('a'), memberOf('b')];
+  a.do(grantTo('a', { inSync, configVersion: 2, replicas: ['a', 'b', 'c', 'd'], resourceVersion: '12' }));
+  a.do({ kind: 'cas-confirmed', authority: authorityOf('a', { inSync, configVersion: 2, resourceVersion: '11' }) });
+  assert.deepEqual(a.metadata, [{ kind: 'read' }]);
+});

@@ -23,7 +23,7 @@ export function askNewcomers(state: LeadingState): CoreOutput {
 }
 
 function newcomer(pod: string): Progress {
-  return { pod, incarnation: '', session: '', phase: 'asked', fence: 0, matchedSeq: 0, durableSeq: 0, checkedRound: 0 };
+  return { pod, incarnation: '', session: '', phase: 'asked', fence: 0, matchedSeq: 0, durableSeq: 0, joinsAboveSeq: -1, checkedRound: 0 };
 }
 
 /** A fence with a number of its own, so that only an answer to it, or to a later one, says who is there now. */

@@ -5,7 +5,7 @@ import { includesMember, isNewer, sameMember, type Authority } from './authority
 import { ask } from './fencing.ts';
 import { mayRemove, removal, send } from './changes.ts';
 import type { MemberId } from './messages.ts';
-import { andThen, progressOf, withRole, type LeadingState } from './primary-role.ts';
+import { andThen, progressOf, withProgress, withRole, type LeadingState } from './primary-role.ts';
 import type { Change } from './roles.ts';
 import { nothing, stepDown, type CoreOutput } from './state.ts';
 
@@ -19,10 +19,12 @@ export function onSuspect(state: LeadingState, member: MemberId, because: string
   return andThen({ ...unheard(state, member), because }, (next) => send(next, removal(member)));
 }
 
-/** Whatever it said before: it joins only after it has answered again. */
+/** Whatever it said before: it joins only after it has answered again, and stored more if it lacks something. */
 function unheard(state: LeadingState, { pod }: MemberId): CoreOutput {
   const progress = progressOf(state.role, pod);
-  return progress?.phase !== 'matched' ? nothing(state, 'silent') : ask(state, progress);
+  if (progress === undefined) return nothing(state, 'unknown');
+  const held = withProgress(state, pod, { joinsAboveSeq: progress.durableSeq });
+  return progress.phase === 'matched' ? ask(held, progress) : nothing(held, 'silent');
 }
 
 /** A1: a joiner whose add was sent stays in maximalInSync until the store shows that the add can land no more. */
@@ -43,7 +45,10 @@ export function onAuthorityAsPrimary(state: LeadingState, authority: Authority, 
 }
 
 export function onConfirmed(state: LeadingState, authority: Authority): CoreOutput {
-  return adopt(resolved(state), authority, 'W4: confirmed');
+  const readAgain = state.role.change?.passedOver === true;
+  const confirmed = adopt(resolved(state), authority, 'W4: confirmed');
+  // A compare-and-swap that follows fails on a newer version, and leads to the read as well.
+  return readAgain && confirmed.metadata === undefined ? { ...confirmed, metadata: { kind: 'read' } } : confirmed;
 }
 
 export function onCasAmbiguous(state: LeadingState): CoreOutput {
@@ -55,8 +60,8 @@ export function onCasAmbiguous(state: LeadingState): CoreOutput {
 /** The object as a linearizable GET shows it, in a term that is still this primary's. */
 function onReadAuthority(state: LeadingState, authority: Authority): CoreOutput {
   const { change } = state.role;
-  if (change === undefined || change.phase === 'entered') return adopt(state, authority, 'read');
-  if (change.phase === 'sent') return nothing(state, 'the answer to the compare-and-swap comes first');
+  if (change === undefined || change.phase === 'entered') return adopt(unlessUnwanted(state, authority), authority, 'read');
+  if (change.phase === 'sent') return { state: withRole(state, { change: { ...change, passedOver: true } }), because: 'the answer to the compare-and-swap comes first' };
   if (authority.resourceVersion === change.resourceVersion) {
     if (!change.cancelled) return send(state, change);
     if (state.mutations.has('add-cancelled-on-same-version')) return adopt(resolved(state), authority, 'deliberately wrong');
@@ -68,7 +73,13 @@ function onReadAuthority(state: LeadingState, authority: Authority): CoreOutput 
   }
   const landed = (change.add === undefined || includesMember(authority.inSync, change.add)) && (change.remove === undefined || !includesMember(authority.inSync, change.remove));
   if (landed || change.cancelled || change.add === undefined) return adopt(resolved(state), authority, landed ? 'W4: it had landed' : 'W4: it can land no more');
-  return adopt(withRole(state, { change: { ...change, phase: 'entered' } }), authority, 'A1: tries again on the newer version');
+  return adopt(unlessUnwanted(withRole(state, { change: { ...change, phase: 'entered' } }), authority), authority, 'A1: tries again on the newer version');
+}
+
+/** A joiner that shall not join any more would be waited for without end: nobody asks its pod. Nothing of it is under way. */
+function unlessUnwanted(state: LeadingState, { replicas, leaving }: Authority): LeadingState {
+  const pod = state.role.change?.add?.pod;
+  return pod === undefined || (replicas.includes(pod) && !leaving.includes(pod)) ? state : resolved(state);
 }
 
 function resolved(state: LeadingState): LeadingState {

@@ -33,6 +33,8 @@ export interface Progress {
   readonly fence: number;
   readonly matchedSeq: number;
   readonly durableSeq: number;
+  /** Having failed with this as its `durableSeq`, it joins only with more, or with all: one whose disk hangs still answers. */
+  readonly joinsAboveSeq: number;
   /** The newest round of rule R1 that it answered. */
   readonly checkedRound: number;
 }
@@ -49,6 +51,8 @@ export interface Change {
   readonly resourceVersion: string;
   /** The joiner has failed: it leaves as soon as the store shows that the add can land no more. */
   readonly cancelled: boolean;
+  /** The object was read while the compare-and-swap was under way: what that read said has to be read again. */
+  readonly passedOver?: boolean;
 }
 
 export interface PrimaryRole {
