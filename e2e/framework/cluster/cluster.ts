@@ -30,8 +30,6 @@ export interface ClusterOptions {
   /** Mutual TLS between the processes; plaintext otherwise. */
   readonly tls?: boolean;
   readonly logLevel?: 'info' | 'debug';
-  /** Where `from` reaches the pod `to`, if not at its own address: a proxy of the suite's own. */
-  readonly podAddress?: (from: string, to: string, address: string) => string;
   /** Where each process has an address and a network namespace of its own; all on loopback otherwise. It takes `tls`. */
   readonly network?: ClusterNetwork;
   /** What the process of this name is started with beside its place in the cluster. */
@@ -121,7 +119,7 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
   const places = (role: string, count: number): Place[] => Array.from({ length: count }, (_, i) => ({ name: `${role}-${i}`, port: ports.pop()!, statusPort: ports.pop()! }));
   const podPlaces = places('pod', podCount);
   const commonFlags = async (from: string): Promise<readonly string[]> => {
-    const addresses = podPlaces.map(({ name, port }) => `${name}=${options.podAddress?.(from, name, `${host(name)}:${port}`) ?? `${host(name)}:${port}`}`);
+    const addresses = podPlaces.map(({ name, port }) => `${name}=${host(name)}:${port}`);
     const tls = await identityOf?.(from);
     const tlsFlags = tls === undefined ? [] : ['--internal-tls-cert', tls.certificate, '--internal-tls-key', tls.key, '--internal-tls-ca', tls.authority];
     return ['--namespace', namespace, '--pod-addresses', addresses.join(','), '--log-level', logLevel, ...tlsFlags];

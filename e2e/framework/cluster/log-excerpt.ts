@@ -33,7 +33,7 @@ function linesOf({ name, logFile }: ClusterProcess): Line[] {
     }
     const { time, level, msg, ...fields } = line;
     lastTime = time;
-    if (level === 'info' && !interesting.test(text)) continue;
+    if (level === 'info' ? !interesting.test(text) : msg === 'slow request') continue;
     found.push({ time, text: `${name.padEnd(12)} ${time.slice(11, 23)} ${level} ${msg} ${JSON.stringify(fields).slice(0, 700)}` });
   }
   return found;

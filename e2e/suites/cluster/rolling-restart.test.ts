@@ -1,4 +1,4 @@
-/** Aim: every process of the cluster is restarted, one after another, and no client that repeats what failed notices. */
+/** Aim: every process of the cluster is restarted, one after another, and no client that repeats what failed notices; over mutual TLS, so that each comes back through it. */
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
@@ -15,7 +15,7 @@ const collection = 'docs';
 const shardCount = 3;
 
 test('rolling restarts under load', async (t) => {
-  const cluster = await startCluster(t, { pods: 3, gateways: 2, controllers: 2 });
+  const cluster = await startCluster(t, { pods: 3, gateways: 2, controllers: 2, tls: true });
   const client = new ShoalClient({ grpcAddress: cluster.gateways[0]!.grpcAddress, key: cluster.key });
   atEnd(t, () => client.close());
   await client.createCollection({ name: collection, dimension: 8, shards: shardCount, replication: { replicas: 3, minInSync: 2 } });
