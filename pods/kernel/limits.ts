@@ -125,6 +125,8 @@ export const limits = {
   checkpointIntervalMs: 60_000,
   applyBatchEntryCountMax: 256,
   applyBatchBytesMax: 4 * mebibytes,
+  /** The memory changes at one instant with each batch: so many points take the loop a few milliseconds. */
+  applyBatchOperationCountMax: 512,
   deleteChunkCount: 1_000,
 
   // Storage

@@ -58,16 +58,23 @@ export class ApplyLoop {
   async #applyBatches(fromSeq: number, throughSeq: number): Promise<void> {
     const { driver, writes } = this.#options;
     let run: CommittedEntry[] = [];
-    let sizeBytes = 0;
+    let [sizeBytes, operationCount] = [0, 0];
     for await (const { term, seq, payload } of driver.committed(fromSeq, throughSeq)) {
-      if (run.length >= limits.applyBatchEntryCountMax || (run.length > 0 && sizeBytes + payload.length > limits.applyBatchBytesMax)) {
+      const entry = writes.proposed(term, seq) ?? decodeEntry(payload);
+      const { length } = entry.operations;
+      const isFull =
+        run.length >= limits.applyBatchEntryCountMax ||
+        sizeBytes + payload.length > limits.applyBatchBytesMax ||
+        operationCount + length > limits.applyBatchOperationCountMax;
+      if (run.length > 0 && isFull) {
         await this.#apply(run);
         if (this.#stopped) return;
         run = [];
-        sizeBytes = 0;
+        [sizeBytes, operationCount] = [0, 0];
       }
-      run.push({ term, seq, entry: writes.proposed(term, seq) ?? decodeEntry(payload) });
+      run.push({ term, seq, entry });
       sizeBytes += payload.length;
+      operationCount += length;
     }
     if (run.length > 0) await this.#apply(run);
   }
