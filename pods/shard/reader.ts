@@ -14,8 +14,8 @@ import type { ShardContext, ShardGet, ShardHit, ShardScroll, ShardScrollAnswer, 
 import { parsePayload, type PointState } from './stored-points.ts';
 import type { Consistency } from '../domain/consistency.ts';
 
-/** How often a read starts over because a point changed under it. */
-const retryCountMax = 3;
+/** How often a read starts over because a point changed under it; after that a search leaves the point out. */
+const retryCountMax = 16;
 const scrollSliceCountMin = 16;
 const scrollSliceCountMax = 256;
 
