@@ -73,8 +73,8 @@ export class ReplicationDriver {
   /** When something valid was last heard from a pod, and when it was last asked. */
   readonly #heardMs = new Map<string, number>();
   readonly #askedMs = new Map<string, number>();
-  /** Rule W5: members that are needed and do not answer, and since when. */
-  readonly #missing = new Map<string, string>();
+  /** Members in sync that do not answer or not fast enough, by pod, and why. */
+  readonly #missing = new Map<string, { readonly member: MemberId; readonly because: string }>();
   readonly #barriers: ReadBarriers;
   readonly #stop = new AbortController();
   readonly #inputs: CoreInput[] = [];
@@ -86,6 +86,9 @@ export class ReplicationDriver {
   #reading = false;
   /** Since when the consensus store has not answered; undefined when it does. */
   #blockedSinceMs: number | undefined;
+  /** Of entries on their way to the disk: how many writes, and when one of them was begun with none before it, or ended. */
+  #openWriteCount = 0;
+  #diskMovedMs = 0;
   #lastTickMs: number;
   #commitWaiters: (() => void)[] = [];
 
@@ -115,9 +118,11 @@ export class ReplicationDriver {
     return this.#state;
   }
 
-  /** Of a primary: how long a compare-and-swap or a read of the object has been without success, in milliseconds. */
+  /** Of a primary: how long the store of records, or its disk, has had something to do without getting on, in milliseconds. */
   get blockedMs(): number {
-    return this.#blockedSinceMs === undefined ? 0 : this.#options.clock.monotonicMs() - this.#blockedSinceMs;
+    if (!isLeading(this.#state)) return 0;
+    const nowMs = this.#options.clock.monotonicMs();
+    return Math.max(nowMs - (this.#blockedSinceMs ?? nowMs), this.#openWriteCount === 0 ? 0 : nowMs - this.#diskMovedMs);
   }
 
   /** The object has changed, or was read for the first time. */
@@ -136,7 +141,9 @@ export class ReplicationDriver {
   propose(payload: Uint8Array): { readonly term: number; readonly seq: number } {
     assert(!this.#stepping, 'nothing is proposed from within a step');
     if (this.#options.log.lastSeq !== this.#state.lastSeq) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
-    for (const because of this.#missing.values()) throw new ShoalError('NOT_ENOUGH_IN_SYNC', `W5: ${because}, and without it fewer than minInSync would be left`);
+    for (const { member, because } of this.#missing.values()) {
+      if (this.#isNeeded(member)) throw new ShoalError('NOT_ENOUGH_IN_SYNC', `W5: ${because}, and without it fewer than minInSync would be left`);
+    }
     const output = step(this.#state, { kind: 'propose', entryCount: 1 });
     if (output.append === undefined) throw new ShoalError(isLeading(this.#state) && !this.#state.role.writesStopped ? 'NOT_ENOUGH_IN_SYNC' : 'NOT_PRIMARY', output.because);
     const { term, firstSeq: seq } = output.append;
@@ -169,7 +176,6 @@ export class ReplicationDriver {
 
   applied(throughSeq: number): void {
     this.#step({ kind: 'applied', throughSeq });
-    this.#buffer.trim(Math.min(this.#state.durableSeq, throughSeq));
   }
 
   /** Committed entries of fromSeq ≤ seq ≤ throughSeq, from memory or from the log. */
@@ -226,8 +232,9 @@ export class ReplicationDriver {
         this.#askedMs.set(pod, nowMs);
         this.#step({ kind: 'ask-again', pod });
       }
-      const member = awaited.find((other) => other.pod === pod);
-      if (member !== undefined) this.#suspect(member, progress, silentMs, sender.owedMs(nowMs));
+      this.#missing.delete(pod);
+      // Two, while one incarnation takes the other's place.
+      for (const member of awaited) if (member.pod === pod) this.#suspect(member, progress, silentMs, sender.owedMs(nowMs));
       sender.resend(nowMs);
       sender.announce(nowMs, limits.heartbeatMs);
     }
@@ -238,10 +245,14 @@ export class ReplicationDriver {
     if (progress.incarnation !== '' && progress.incarnation !== member.incarnation) because = `${member.pod} holds another incarnation now`;
     else if (silentMs > limits.memberSuspectMs) because = `${member.pod} has been silent for ${Math.round(silentMs)} ms`;
     else if (owedMs > limits.memberSlowMs) because = `${member.pod} has stored nothing for ${Math.round(owedMs)} ms`;
-    if (because === undefined) return void this.#missing.delete(member.pod);
+    if (because === undefined) return;
     this.#step({ kind: 'suspect', member, because });
-    if (isLeading(this.#state) && includesMember(this.#state.role.authority.inSync, member) && !mayRemove(this.#state, member)) this.#missing.set(member.pod, because);
-    else this.#missing.delete(member.pod);
+    if (this.#isNeeded(member)) this.#missing.set(member.pod, { member, because });
+  }
+
+  /** Rule W5: in sync, and to be waited for because it cannot be taken out. */
+  #isNeeded(member: MemberId): boolean {
+    return isLeading(this.#state) && includesMember(this.#state.role.authority.inSync, member) && !mayRemove(this.#state, member);
   }
 
   /** Says again that it is here, in case the primary does not know. */
@@ -325,12 +336,25 @@ export class ReplicationDriver {
   }
 
   #whenLogged(logged: Promise<void>, entries: readonly LogEntry[]): void {
-    const last = entries.at(-1)!;
-    const durable = { kind: 'durable', throughSeq: last.seq, term: last.term } as const;
-    if (this.#mutated('acknowledge-before-sync')) this.#step(durable);
+    const { seq, term } = entries.at(-1)!;
+    if (this.#mutated('acknowledge-before-sync')) this.#step({ kind: 'durable', throughSeq: seq, term });
+    const { clock, log } = this.#options;
+    if (this.#openWriteCount++ === 0) this.#diskMovedMs = clock.monotonicMs();
+    const settled = (): void => {
+      this.#openWriteCount--;
+      this.#diskMovedMs = clock.monotonicMs();
+    };
     logged.then(
-      () => this.#step(durable),
-      (error: unknown) => this.#logFailed(error),
+      () => {
+        settled();
+        // Less than was written, when it is about to be replaced: the same entries may come back behind that.
+        this.#step({ kind: 'durable', throughSeq: Math.min(seq, log.durableSeq), term });
+        this.#buffer.trim(this.#state.durableSeq);
+      },
+      (error: unknown) => {
+        settled();
+        this.#logFailed(error);
+      },
     );
   }
 
@@ -406,7 +430,7 @@ export class ReplicationDriver {
         if (this.#state.term === term) this.#step({ kind: 'cas-confirmed', authority });
       },
       (error: unknown) => {
-        this.#blockedSinceMs ??= this.#options.clock.monotonicMs();
+        if (this.#state.term === term && isLeading(this.#state)) this.#blockedSinceMs ??= this.#options.clock.monotonicMs();
         this.#options.logger.warn({ error, shardUID }, 'a change of inSync was not confirmed; reading the object again');
         const again = (): void => void (this.#state.term === term && this.#step({ kind: 'cas-ambiguous' }));
         if (hasCode(error, 'CONFLICT')) again();

@@ -29,7 +29,7 @@ export class EntryBuffer {
   }
 
   cutFrom(seq: number): void {
-    for (let at = seq; this.#remove(at); at++);
+    for (let at = Math.max(seq, this.#oldestSeq); this.#remove(at); at++);
   }
 
   /** Lets go of the oldest while there are too many; those above `durableSeq` are nowhere else to be had. */

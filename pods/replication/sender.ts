@@ -37,22 +37,27 @@ export class Sender {
   #announcedCommitSeq = 0;
   #reading = false;
   #lastSentMs = 0;
-  #lastProgressMs: number;
+  /** Through what it was ever sent entries, and has answered; since when it owes the rest, however often that is sent again. */
+  #sentThroughSeq = 0;
+  #answeredThroughSeq = 0;
+  #owesSinceMs = 0;
+  #lastTryMs: number;
 
   constructor(options: SenderOptions, pod: string) {
     this.#options = options;
     this.#pod = pod;
-    this.#lastProgressMs = options.clock.monotonicMs();
+    this.#lastTryMs = options.clock.monotonicMs();
   }
 
   /** How long the member has owed an answer for entries, in milliseconds; 0 when it owes none. */
   owedMs(nowMs: number): number {
-    return this.#inFlight.length === 0 ? 0 : nowMs - this.#lastProgressMs;
+    return this.#answeredThroughSeq >= this.#sentThroughSeq ? 0 : nowMs - this.#owesSinceMs;
   }
 
   /** The process stood still: nobody else is to blame. */
   forgive(nowMs: number): void {
-    this.#lastProgressMs = nowMs;
+    this.#lastTryMs = nowMs;
+    this.#owesSinceMs = nowMs;
   }
 
   /** Sends what can be sent. */
@@ -83,8 +88,8 @@ export class Sender {
   /** Sends again what nobody answered. */
   resend(nowMs: number): void {
     const found = this.#matched();
-    if (found === undefined || this.owedMs(nowMs) < limits.replicationResendMs) return;
-    this.#lastProgressMs = nowMs;
+    if (found === undefined || this.#inFlight.length === 0 || nowMs - this.#lastTryMs < limits.replicationResendMs) return;
+    this.#lastTryMs = nowMs;
     this.#restart(found.progress);
     this.pump();
   }
@@ -99,6 +104,7 @@ export class Sender {
     if (progress.session !== this.#session) {
       this.#session = progress.session;
       this.#announcedCommitSeq = 0;
+      this.#sentThroughSeq = this.#answeredThroughSeq = 0;
       this.#restart(progress);
     }
     let answered = 0;
@@ -108,7 +114,11 @@ export class Sender {
     }
     if (answered > 0) {
       this.#inFlight.splice(0, answered);
-      this.#lastProgressMs = this.#options.clock.monotonicMs();
+      this.#lastTryMs = this.#options.clock.monotonicMs();
+    }
+    if (progress.durableSeq > this.#answeredThroughSeq) {
+      this.#answeredThroughSeq = progress.durableSeq;
+      this.#owesSinceMs = this.#options.clock.monotonicMs();
     }
     // A report may have said that less was there than was thought.
     if (progress.matchedSeq < this.#nextSeq - 1 && this.#inFlight.length === 0) this.#nextSeq = progress.matchedSeq + 1;
@@ -163,7 +173,9 @@ export class Sender {
   #send(state: LeadingState, progress: Progress, batch: readonly LogEntry[]): void {
     const throughSeq = batch.at(-1)!.seq;
     const bytes = batch.reduce((sum, entry) => sum + entry.payload.length, 0);
-    if (this.#inFlight.length === 0) this.#lastProgressMs = this.#options.clock.monotonicMs();
+    if (this.#inFlight.length === 0) this.#lastTryMs = this.#options.clock.monotonicMs();
+    if (this.#answeredThroughSeq >= this.#sentThroughSeq) this.#owesSinceMs = this.#options.clock.monotonicMs();
+    this.#sentThroughSeq = Math.max(throughSeq, this.#sentThroughSeq);
     this.#inFlight.push({ throughSeq, bytes });
     this.#inFlightBytes += bytes;
     this.#nextSeq = throughSeq + 1;
