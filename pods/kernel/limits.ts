@@ -241,7 +241,8 @@ export const limits = {
   wireRequestsInFlightMax: 4_096,
   /** Frames handed to the connection and not yet gone: more would only delay what becomes urgent. */
   wireUnflushedBytesMax: 512 * kibibytes,
-  wireCreditDelayMs: 5,
+  /** Less than `wireUnflushedBytesMax` of room says itself so late, if nothing else goes that way: a frame of its own costs as much as a small write. */
+  wireCreditDelayMs: 100,
   /** A peer that is silent this long is asked for a sign of life, which must come within the next. */
   wireKeepAliveIntervalMs: 1_500,
   wireKeepAliveTimeoutMs: 2_500,

@@ -62,6 +62,8 @@ export class PeerConnection {
   #unflushedBytes = 0;
   #creditTimer: Timer | undefined;
   #isCreditDue = false;
+  /** What the other side is owed of its window at most before it is told at once. */
+  readonly #creditAtBytes: number;
   #droppedMessageCount = 0;
 
   constructor(options: PeerConnectionOptions) {
@@ -69,6 +71,7 @@ export class PeerConnection {
     const { stream, version, peer, clock, handlers, tracer, logger } = options;
     this.#queue = new SendQueue(version, options.windowBytes);
     this.#received = new ReceiveQueue(version);
+    this.#creditAtBytes = Math.min(limits.wireUnflushedBytesMax, (options.windowBytes ?? limits.wireWindowBytes) / 4);
     this.#outgoing = new OutgoingRequests({ peer, clock, queue: this.#queue, wake: () => this.#wake() });
     this.#incoming = new IncomingRequests({
       service: () => handlers.service(),
@@ -207,7 +210,7 @@ export class PeerConnection {
   /** Much of it at once; a little with the next frame, or after a while. */
   #payCredit(): void {
     if (this.#isClosed || this.#received.owedBytes === 0) return;
-    if (this.#received.owedBytes >= limits.wireUnflushedBytesMax) {
+    if (this.#received.owedBytes >= this.#creditAtBytes) {
       this.#isCreditDue = true;
       this.#wake();
       return;
