@@ -101,7 +101,7 @@ export class DataPod {
   onSnapshotNeeded: (shardUID: string, source: Address) => void = () => undefined;
 
   static async open(options: DataPodOptions): Promise<DataPod> {
-    const registry = await ReplicaRegistry.open(options.store, options.random);
+    const registry = await ReplicaRegistry.open(options.store, options.random, options.mutations);
     await removeGarbage({ ...options, registry });
     const disk = await DiskWatermarks.start({
       fileSystem: options.fileSystem,

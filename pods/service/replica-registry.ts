@@ -13,6 +13,7 @@
 
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
+import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import type { Random } from '../kernel/random.ts';
 import { decodeKey, keySpace, keyWithBytes } from '../storage/keys.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -34,6 +35,7 @@ const decoder = new TextDecoder();
 export class ReplicaRegistry {
   readonly #store: KeyValueStore;
   readonly #random: Random;
+  readonly #mutations: Mutations;
   readonly #entries = new Map<string, RegisteredReplica>();
   readonly #garbage = new Set<number>();
   /** Numbers that are being filled, which are no garbage as long as this process lives. */
@@ -41,8 +43,8 @@ export class ReplicaRegistry {
   #nextNumber = registryReplica + 1;
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  static async open(store: KeyValueStore, random: Random): Promise<ReplicaRegistry> {
-    const registry = new ReplicaRegistry(store, random);
+  static async open(store: KeyValueStore, random: Random, mutations: Mutations = noMutations): Promise<ReplicaRegistry> {
+    const registry = new ReplicaRegistry(store, random, mutations);
     for await (const slice of store.scan(keySpace(registryReplica, 'meta').span)) {
       for (const { key, value } of slice) {
         const name = decoder.decode(decodeKey(key).suffix);
@@ -57,7 +59,8 @@ export class ReplicaRegistry {
     return registry;
   }
 
-  private constructor(store: KeyValueStore, random: Random) {
+  private constructor(store: KeyValueStore, random: Random, mutations: Mutations) {
+    this.#mutations = mutations;
     this.#store = store;
     this.#random = random;
   }
@@ -98,7 +101,8 @@ export class ReplicaRegistry {
       this.#nextNumber = localReplica + 1;
       this.#garbage.add(localReplica);
       this.#reserved.add(localReplica);
-      return { shardUID, collectionUID, localReplica, incarnation: this.#random.uuid() };
+      const kept = this.#mutations.has('incarnation-reused') ? this.#entries.get(shardUID)?.incarnation : undefined;
+      return { shardUID, collectionUID, localReplica, incarnation: kept ?? this.#random.uuid() };
     });
   }
 

@@ -8,6 +8,7 @@ import { applyEntries, type AppliedState, type CommittedEntry } from './applier.
 import type { AppliedSeq } from './applied-seq.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { decodeEntry } from './entry-codec.ts';
+import type { Entry } from './operation.ts';
 import type { WritePath } from './write-path.ts';
 
 export interface ApplyLoopOptions {
@@ -60,7 +61,7 @@ export class ApplyLoop {
     let run: CommittedEntry[] = [];
     let [sizeBytes, operationCount] = [0, 0];
     for await (const { term, seq, payload } of driver.committed(fromSeq, throughSeq)) {
-      const entry = writes.proposed(term, seq) ?? decodeEntry(payload);
+      const entry = writes.proposed(term, seq) ?? this.#decoded(payload);
       const { length } = entry.operations;
       const isFull =
         run.length >= limits.applyBatchEntryCountMax ||
@@ -77,6 +78,11 @@ export class ApplyLoop {
       operationCount += length;
     }
     if (run.length > 0) await this.#apply(run);
+  }
+
+  #decoded(payload: Uint8Array): Entry {
+    const entry = decodeEntry(payload);
+    return this.#options.driver.state.mutations.has('idempotency-not-replicated') ? { ...entry, idempotency: undefined } : entry;
   }
 
   async #apply(run: readonly CommittedEntry[]): Promise<void> {
