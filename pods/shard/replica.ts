@@ -55,6 +55,8 @@ export class ShardReplica {
   readonly #checkpointer: Checkpointer;
   #spec: CollectionSpec;
   #served = false;
+  /** Of a backup in sync: what was committed when it came in sync, or began to follow this primary. */
+  #memberFromSeq: number | undefined;
   #failure: Error | undefined;
   #closed = false;
 
@@ -161,21 +163,26 @@ export class ShardReplica {
     const { role, authority, self } = this.#driver.state;
     if (role.kind === 'primary') return undefined;
     if (role.kind === 'waiting' || role.matchedSeq === 0) return 'it has not heard from its primary';
-    return isInSync(authority, self) ? undefined : 'it is not in sync, or does not know yet that it is';
+    if (!isInSync(authority, self)) return 'it is not in sync, or does not know yet that it is';
+    const isCaughtUp = this.#memberFromSeq !== undefined && this.#applied.value >= this.#memberFromSeq;
+    return isCaughtUp ? undefined : 'it has not applied yet what was committed when it came in sync';
   }
 
   /** The shard's object was read, or has changed. */
   authorityChanged(authority: Authority): void {
     this.#driver.authorityChanged(authority);
+    this.#noteMembership();
   }
 
   receive(message: Message): void {
     this.#driver.receive(message);
+    this.#noteMembership();
   }
 
   /** Called several times a second. */
   tick(): void {
     this.#driver.tick();
+    this.#noteMembership();
   }
 
   /** Rule S1. */
@@ -276,6 +283,16 @@ export class ShardReplica {
     this.#applied.giveUp(new ShoalError('SHUTTING_DOWN', `shard ${this.shardUID} is closed`));
     await this.#checkpointer.finish({ last: this.#failure === undefined });
     await this.state.index.close();
+  }
+
+  /**
+   * In sync means that everything is in the log; it may take a while until it is applied. Whoever came in sync just now, on
+   * an empty disk perhaps, would show a state from long ago.
+   */
+  #noteMembership(): void {
+    const { role, authority, self } = this.#driver.state;
+    const isMember = role.kind === 'backup' && role.matchedSeq > 0 && isInSync(authority, self);
+    this.#memberFromSeq = isMember ? (this.#memberFromSeq ?? role.leaderCommitSeq) : undefined;
   }
 
   #onApplied(): void {
