@@ -51,11 +51,11 @@ export class ShoalClient {
   }
 
   /** Every point, page by page. */
-  async scrollAll(collection: string, limit: number, filter?: Record<string, unknown>): Promise<Point[]> {
+  async scrollAll(collection: string, limit: number, filter?: Record<string, unknown>, consistency: { readonly level?: string } = {}): Promise<Point[]> {
     const points: Point[] = [];
     let cursor: string | undefined = '';
     while (cursor !== undefined) {
-      const request = ScrollPointsRequest.fromPartial({ collection, cursor, limit, filter, includeVector: true, packVectors: true });
+      const request = ScrollPointsRequest.fromPartial({ collection, cursor, limit, filter, includeVector: true, packVectors: true, consistency });
       const page: { points: Point[]; nextCursor?: string | undefined } = await this.connection.call(pointMethods.scrollPoints, request);
       points.push(...page.points);
       cursor = page.nextCursor;

@@ -123,6 +123,7 @@ async function healed(cluster: Cluster): Promise<void> {
 async function verdict(t: TestContext, cluster: Cluster, client: ShoalClient, load: JudgedLoad): Promise<void> {
   const { history } = load;
   const points = await pointsOf(client, history.ids);
+  t.diagnostic(`every replica showed it ${await untilReplicasShow(client, points)} ms later`);
   const replicas = new Map<string, Points>([['first', points]]);
   for (const pod of cluster.pods) {
     for (const shard of await cluster.whole(collection, healMs)) {
@@ -156,9 +157,23 @@ async function pointsOf(client: ShoalClient, ids: readonly string[]): Promise<Po
   for (let i = 0; i < ids.length; i += 100) {
     for (const point of await client.get(collection, ids.slice(i, i + 100), { level: 'linearizable' })) points.set(point.id, seenOnWire(point));
   }
-  const scrolled = new Set((await client.scrollAll(collection, 100)).map(({ id }) => id));
+  const scrolled = new Set((await client.scrollAll(collection, 100, undefined, { level: 'linearizable' })).map(({ id }) => id));
   assert.deepEqual([...scrolled].sort(), [...points.keys()].sort(), 'a scroll shows the points that are there');
   return points;
+}
+
+/** Reads that may go to any replica: so many in a row that none is likely to be left out. In milliseconds. */
+async function untilReplicasShow(client: ShoalClient, points: Points): Promise<number> {
+  const beganMs = performance.now();
+  const wanted = [...points.keys()].sort().join();
+  const inARow = 20;
+  let count = 0;
+  await eventually(healMs, 'the state that was read linearizably at every replica', async () => {
+    const found = (await client.scrollAll(collection, 100)).map(({ id }) => id).sort().join();
+    count = found === wanted ? count + 1 : 0;
+    return count === inARow ? true : undefined;
+  });
+  return Math.round(performance.now() - beganMs);
 }
 
 function report(t: TestContext, load: JudgedLoad, outages: Outages): void {
