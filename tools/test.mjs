@@ -20,10 +20,10 @@ const isTestFile = (name) => name.endsWith('.test.ts') || name.endsWith('.test.m
 const testTimeoutMs = 20 * 60_000;
 
 /** `args`: files and directories to run, and options of node's test runner. */
-export function runTests(root, args, { concurrency = 2 } = {}) {
+export function runTests(root, args, { concurrency = 2, timeoutMs = testTimeoutMs } = {}) {
   const options = args.filter((arg) => arg.startsWith('-'));
   const files = testFiles(root, args.filter((arg) => !arg.startsWith('-')));
-  const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, `--test-timeout=${testTimeoutMs}`];
+  const flags = ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, `--test-timeout=${timeoutMs}`];
   return runInPlace(runtimePath(root), [...flags, ...options, ...files], { cwd: root, env: runtimeEnvironment(root) });
 }
 
@@ -31,9 +31,28 @@ export function runKubernetesTests(root, args) {
   return runWithKubernetes(root, args, kubernetesSuites, {});
 }
 
-/** One suite after another: each has the machine to itself, as its figures of outages need. */
+/**
+ * One suite after another: each has the machine to itself, as its figures of outages need. `--minutes` and `--seed` are for
+ * the suite of faults, which has them from the environment as suites do.
+ */
 export function runClusterTests(root, args) {
-  return runWithKubernetes(root, args, clusterSuites, { concurrency: 1 });
+  const { rest, values } = takeValues(args, ['--minutes', '--seed']);
+  if (values['--minutes'] !== undefined) process.env.SHOAL_CHAOS_MINUTES = values['--minutes'];
+  if (values['--seed'] !== undefined) process.env.SHOAL_SEED = values['--seed'];
+  const minutes = Number(process.env.SHOAL_CHAOS_MINUTES ?? 0);
+  return runWithKubernetes(root, rest, clusterSuites, { concurrency: 1, timeoutMs: testTimeoutMs + minutes * 60_000 });
+}
+
+/** Options that have a value, `--name value` or `--name=value`, and the arguments without them. */
+function takeValues(args, names) {
+  const values = {};
+  const rest = [];
+  for (let i = 0; i < args.length; i++) {
+    const [name, value] = args[i].split('=', 2);
+    if (names.includes(name)) values[name] = value ?? args[++i];
+    else rest.push(args[i]);
+  }
+  return { rest, values };
 }
 
 /** Builds the programs first, so that suites that run at the same time do not all begin to. */
