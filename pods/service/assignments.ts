@@ -111,6 +111,18 @@ export class Assignments {
     }
   }
 
+  /** Does something to the replica of an object that nobody looks at meanwhile: a look would open what is being replaced. */
+  async #alone(name: string, work: () => Promise<void>): Promise<void> {
+    while (this.#busy.has(name)) await this.#busy.get(name);
+    const working = work();
+    const done = (): void => {
+      this.#busy.delete(name);
+      this.#next();
+    };
+    this.#busy.set(name, working.then(done, done));
+    await working;
+  }
+
   async #lookSafely(name: string): Promise<void> {
     const { clock, logger } = this.#options;
     const { signal } = this.#stop;
@@ -226,9 +238,18 @@ export class Assignments {
         logger.info({ shardUID, percent: Math.round(fraction * 100) }, 'the snapshot is arriving');
       };
       const fetched = await fetchReplica(parts, { shardUID, collectionUID, source: pod.options.pods.pod(sourcePod), onProgress }, signal);
-      if (!(await isWanted())) return abandon(parts, fetched);
-      await pod.unhost(shardUID);
-      await takeOver(parts, fetched);
+      await this.#alone(name, async () => {
+        try {
+          if (!(await isWanted())) return abandon(parts, fetched);
+          await pod.unhost(shardUID);
+          // Once more, now that the replica that was here can come to be in sync no more.
+          if (!(await isWanted())) return abandon(parts, fetched);
+          await takeOver(parts, fetched);
+        } catch (error) {
+          if (!hasCode(error, 'OUTCOME_UNKNOWN')) abandon(parts, fetched);
+          throw error;
+        }
+      });
     } catch (error) {
       // A restart may find either replica: nothing may be served before it has.
       if (hasCode(error, 'OUTCOME_UNKNOWN')) pod.options.onFailure(error as Error);

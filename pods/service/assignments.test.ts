@@ -1,0 +1,89 @@
+/** Aim (rules A1, F1): whatever happens to the object meanwhile, a replica that was replaced is not opened again. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { simulatedGraphFactory } from '../../e2e/sim/simulated-graph.ts';
+import { collectionSpec } from '../domain/collection.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { faultyFileSystem } from '../kernel/faulty-file-system.ts';
+import { seededRandom } from '../kernel/random.ts';
+import { openPodLog } from '../log/pod-log.ts';
+import { openLocalMetadata } from '../metadata/local-metadata.ts';
+import type { VectorShard } from '../metadata/objects.ts';
+import { originOf, podWith, testLogger, TestReplica } from '../shard/snapshot.fixture.ts';
+import { SnapshotSource } from '../shard/snapshot-source.ts';
+import { openMemoryStore } from '../storage/memory-store.ts';
+import { Assignments } from './assignments.ts';
+import { DataPod } from './data-pod.ts';
+import { dataDirectoryLayout } from './data-directory.ts';
+
+const random = seededRandom(5);
+
+test('while a snapshot takes the place of a replica, a look at the object waits', { timeout: 30_000 }, async () => {
+  const source = await sourceOfSnapshots();
+  const fileSystem = faultyFileSystem({ random });
+  const metadata = await openLocalMetadata({ directory: '/metadata', fileSystem, clock: systemClock, random });
+  const shard = await shardOn(metadata, 'b');
+  await fileSystem.makeDirectory('/data/checkpoints');
+  const log = await openPodLog({ directory: '/data/log', fileSystem, clock: systemClock });
+  const pod = await DataPod.open({
+    name: 'b',
+    podUID: 'uid-b',
+    directory: dataDirectoryLayout('/data'),
+    fileSystem,
+    log,
+    store: openMemoryStore(),
+    graphFactory: simulatedGraphFactory(fileSystem, random),
+    metadata,
+    transport: { send: () => undefined, queuedBytes: () => 0 },
+    pods: { pod: () => source as never },
+    clock: systemClock,
+    random,
+    logger: testLogger(),
+    diskReadOnlyAtFraction: 1,
+    onFailure: (error) => assert.fail(error),
+  });
+  const assignments = new Assignments({ pod, metadata, clock: systemClock, logger: testLogger(), onDamaged: (_, error) => assert.fail(error as Error) });
+  await assignments.start();
+  const before = pod.find(shard.metadata.uid)!.registered;
+
+  const swapped = new Promise<void>((resolve) => {
+    const unhost = pod.unhost.bind(pod);
+    pod.unhost = async (shardUID) => {
+      await unhost(shardUID);
+      assignments.look(shard.metadata.name);
+      for (let turns = 0; turns < 50; turns++) await new Promise((next) => setImmediate(next));
+      resolve();
+    };
+  });
+  pod.onSnapshotNeeded(shard.metadata.uid, { pod: 'a', incarnation: 'a1', session: 's' });
+  await swapped;
+  await until(() => pod.registry.find(shard.metadata.uid)!.localReplica !== before.localReplica && pod.find(shard.metadata.uid) !== undefined);
+  await assignments.idle();
+  assert.deepEqual(pod.find(shard.metadata.uid)!.registered, pod.registry.find(shard.metadata.uid));
+  await assignments.close();
+  await pod.close();
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((next) => setImmediate(next));
+}
+
+async function sourceOfSnapshots(): Promise<ReturnType<typeof podWith>> {
+  const fileSystem = faultyFileSystem({ random });
+  const log = await openPodLog({ directory: '/data/log', fileSystem, clock: systemClock });
+  const { checkpoints } = dataDirectoryLayout('/data');
+  const replica = await TestReplica.open({ store: openMemoryStore(), log, fileSystem, checkpoints, graphFactory: simulatedGraphFactory(fileSystem, random) }, 1);
+  await replica.upsert(3, 0, 20);
+  const source = new SnapshotSource({ log, clock: systemClock, random, logger: testLogger() });
+  return podWith(() => source, () => originOf(replica));
+}
+
+async function shardOn(metadata: Awaited<ReturnType<typeof openLocalMetadata>>, pod: string): Promise<VectorShard> {
+  const spec = collectionSpec({ name: 'points', dimension: 8, replication: { replicas: 1, minInSync: 1 } });
+  const collection = await metadata.collections.create({ metadata: { name: 'points', labels: {} }, spec });
+  return metadata.shards.create({
+    metadata: { name: 'points-0-0', labels: {} },
+    spec: { collection: { name: 'points', uid: collection.metadata.uid }, generation: 0, index: 0, hashRange: { start: '0000000000000000', end: 'ffffffffffffffff' }, replicas: [pod], minInSync: 1 },
+  });
+}
