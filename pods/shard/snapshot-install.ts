@@ -3,7 +3,7 @@
  * (rules A1, F1). Nothing else looks at that number before this resolves, so a crash at any point leaves at most data that
  * nobody owns.
  *
- *     parts ─▶ store, checkpoint files
+ *     parts ─▶ store, checkpoint files                                  (while the next ones are asked for)
  *     end   ─▶ checkpoint durable ─▶ applied seq ─▶ store flushed ─▶ log continues after (seq, term)
  *
  * A lost answer is asked for again. When the sender has forgotten the transfer, it starts over from nothing.
@@ -19,7 +19,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { PodService, SnapshotAnswer, SnapshotPart } from '../domain/pod-service.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
-import { decodeKey, keyOfReplica, replicaSpan } from '../storage/keys.ts';
+import { keyOfReplica, replicaSpan, spaceOfKey } from '../storage/keys.ts';
 import { ReceivedCheckpoint } from './received-checkpoint.ts';
 import { encodeReplicaState, replicaStateKey } from './replica-state.ts';
 import { keyOfValueName } from './snapshot-reader.ts';
@@ -91,6 +91,8 @@ async function receive(installation: SnapshotInstallation, signal: AbortSignal):
 class IncomingTransfer {
   readonly #installation: SnapshotInstallation;
   readonly #signal: AbortSignal;
+  /** What was asked for and nobody waits for any more goes. */
+  readonly #ended = new AbortController();
   readonly #checkpoint: ReceivedCheckpoint;
   #begin: Extract<SnapshotPart['content'], { kind: 'begin' }> | undefined;
   #puts: WriteOperation[] = [];
@@ -99,28 +101,33 @@ class IncomingTransfer {
   constructor(installation: SnapshotInstallation, signal: AbortSignal) {
     const { fileSystem, checkpointDirectory, logger } = installation;
     this.#installation = installation;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#ended.signal]);
     this.#checkpoint = new ReceivedCheckpoint(fileSystem, checkpointDirectory, logger);
   }
 
   async run(): Promise<InstalledSnapshot> {
-    let transfer = '';
+    let asked = this.#ask('', 0);
     for (let offset = 0; ; ) {
-      const answer = await this.#ask(transfer, offset);
-      transfer = answer.transfer;
-      if (answer.parts.length === 0) throw outOfOrder('an answer without parts');
-      for (const part of answer.parts) {
+      const { transfer, parts, progress } = await asked;
+      if (parts.length === 0) throw outOfOrder('an answer without parts');
+      const isLast = parts.at(-1)!.content.kind === 'end';
+      if (!isLast) {
+        asked = this.#ask(transfer, offset + parts.length);
+        asked.catch(() => undefined);
+      }
+      for (const part of parts) {
         if (part.offset !== offset++) throw outOfOrder(`part ${part.offset} where ${offset - 1} belongs`);
         await this.#take(part.content);
       }
       await this.#writePuts();
-      this.#installation.onProgress?.(answer.progress);
-      if (answer.parts.at(-1)!.content.kind === 'end') return this.#finish();
+      this.#installation.onProgress?.(progress);
+      if (isLast) return this.#finish();
     }
   }
 
-  close(): Promise<void> {
-    return this.#checkpoint.close();
+  async close(): Promise<void> {
+    this.#ended.abort(new Error('the transfer has ended'));
+    await this.#checkpoint.close();
   }
 
   /** Once more after a failure that a retry may help, a bounded number of times. */
@@ -180,7 +187,7 @@ class IncomingTransfer {
 
   #keyHere(key: Uint8Array): Uint8Array {
     const here = keyOfReplica(this.#installation.localReplica, key);
-    if (here === undefined || decodeKey(here).space === 'meta') throw new ShoalError('CORRUPTION', 'a snapshot has a key of no space that belongs to it');
+    if (here === undefined || spaceOfKey(here) === 'meta') throw new ShoalError('CORRUPTION', 'a snapshot has a key of no space that belongs to it');
     return here;
   }
 

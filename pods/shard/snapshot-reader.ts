@@ -18,7 +18,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { SnapshotPart } from '../domain/pod-service.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import type { KeyValue, KeyValueSnapshot, KeyValueStore } from '../storage/key-value-store.ts';
-import { decodeKey, keySpace, replicaSpan, withoutReplica, type KeySpace } from '../storage/keys.ts';
+import { decodeKey, keySpace, replicaSpan, spaceOfKey, withoutReplica, type KeySpace } from '../storage/keys.ts';
 import { CheckpointDirectory } from './checkpoint.ts';
 import { checkpointParts, manifestName } from './checkpoint-parts.ts';
 import { decodeReplicaState, newReplicaState, replicaStateKey, type ReplicaState } from './replica-state.ts';
@@ -126,10 +126,11 @@ export class ReplicaSnapshot {
     let sizeBytes = partOverheadBytes;
     for await (const slice of this.#view.scan(replicaSpan(this.#origin.localReplica), signal)) {
       for (const stored of slice) {
-        if (decodeKey(stored.key).space === 'meta') continue;
+        if (spaceOfKey(stored.key) === 'meta') continue;
         const entry = { key: withoutReplica(stored.key), value: stored.value };
-        const isLong = partOverheadBytes + entryBytes(entry) > limits.transferPartBytesMax;
-        if (entries.length > 0 && (isLong || sizeBytes + entryBytes(entry) > limits.transferPartBytesMax)) {
+        const addedBytes = entryBytes(entry);
+        const isLong = partOverheadBytes + addedBytes > limits.transferPartBytesMax;
+        if (entries.length > 0 && (isLong || sizeBytes + addedBytes > limits.transferPartBytesMax)) {
           yield { kind: 'entries', entries };
           entries = [];
           sizeBytes = partOverheadBytes;
@@ -139,7 +140,7 @@ export class ReplicaSnapshot {
           continue;
         }
         entries.push(entry);
-        sizeBytes += entryBytes(entry);
+        sizeBytes += addedBytes;
       }
     }
     if (entries.length > 0) yield { kind: 'entries', entries };

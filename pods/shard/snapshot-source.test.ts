@@ -28,7 +28,8 @@ interface Sender {
   ask(incarnation: string, transfer?: string, offset?: number): Promise<SnapshotAnswer>;
 }
 
-async function sender(options: Partial<SnapshotSourceOptions> = {}): Promise<Sender> {
+/** `whileReading` runs in the middle of an answer's making. */
+async function sender(options: Partial<SnapshotSourceOptions> = {}, whileReading: (clock: SimulatedClock) => void = () => undefined): Promise<Sender> {
   const random = seededRandom(5);
   const held = { views: 0, files: 0 };
   const fileSystem = faultyFileSystem({ random });
@@ -55,6 +56,7 @@ async function sender(options: Partial<SnapshotSourceOptions> = {}): Promise<Sen
       open: async (...args: Parameters<typeof fileSystem.open>) => {
         const handle = await fileSystem.open(...args);
         held.files++;
+        whileReading(clock);
         return { ...handle, close: async () => (held.files--, await handle.close()) };
       },
     },
@@ -223,4 +225,22 @@ test('all transfers together keep to the rate', async () => {
   const sent = [first, await second].flatMap(({ parts }) => parts);
   assert.equal(source.sentBytesTotal, sent.reduce((total, { content }) => total + contentBytes(content), 0));
   assert.ok(clock.monotonicMs() - startMs >= dueMs - 1);
+});
+
+test('the time that reading takes counts towards the rate', async () => {
+  let readingMs = 0;
+  const { ask, clock } = await sender({ bytesPerSecondMax: 100_000 }, (time) => {
+    readingMs += 100;
+    time.advance(100);
+  });
+  const { parts } = await ask('a');
+  const dueMs = (parts.reduce((total, { content }) => total + contentBytes(content), 0) / 100_000) * 1_000;
+  assert.ok(readingMs > 0 && readingMs < dueMs, `${readingMs} ms of ${dueMs}`);
+  let isAnswered = false;
+  const second = ask('b').then(() => (isAnswered = true));
+  clock.advance(dueMs - readingMs - 1);
+  await turns();
+  assert.equal(isAnswered, false);
+  clock.advance(1);
+  await second;
 });

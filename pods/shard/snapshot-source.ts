@@ -56,10 +56,13 @@ export class SnapshotSource {
     const transfer = request.transfer === '' ? this.#begin(request, origin) : this.#find(request.transfer);
     transfer.isAskedFor();
     await this.#untilFree(signal);
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
     try {
       const { answer, sizeBytes } = await withSignal(transfer.answer(request.offset), signal);
       this.#sentBytesTotal += sizeBytes;
-      this.#freeAtMs = Math.max(this.#freeAtMs, this.#options.clock.monotonicMs()) + (sizeBytes / this.#bytesPerSecondMax) * 1_000;
+      // The time that reading took counts: else the rate would never be reached.
+      this.#freeAtMs = Math.max(this.#freeAtMs, beganMs) + (sizeBytes / this.#bytesPerSecondMax) * 1_000;
       return answer;
     } catch (error) {
       if (!signal.aborted && transfer.ended === undefined && transfer.failure !== undefined) {
@@ -158,6 +161,11 @@ export class SnapshotSource {
   }
 }
 
+interface SizedContent {
+  readonly content: SnapshotContent;
+  readonly sizeBytes: number;
+}
+
 interface SizedAnswer {
   readonly answer: SnapshotAnswer;
   readonly sizeBytes: number;
@@ -181,7 +189,7 @@ class Transfer {
   #snapshot: ReplicaSnapshot | undefined;
   #contents: AsyncGenerator<SnapshotContent, void, undefined> | undefined;
   /** Read, and too large for the answer before. */
-  #waiting: SnapshotContent | undefined;
+  #waiting: SizedContent | undefined;
   #nextOffset = 0;
   #last: { readonly offset: number; readonly sized: SizedAnswer } | undefined;
   #sentBytes = 0;
@@ -231,11 +239,10 @@ class Transfer {
     if (this.failure !== undefined) throw asShoalError(this.failure);
     if (this.#last?.offset === offset) return this.#last.sized;
     if (offset !== this.#nextOffset || this.isSent) throw notFound(this.id, `part ${offset} is not the next one, nor in the last answer`);
-    const parts = await this.#nextParts().catch((error: unknown) => {
+    const { parts, sizeBytes } = await this.#nextParts().catch((error: unknown) => {
       this.failure = error;
       throw error;
     });
-    const sizeBytes = parts.reduce((total, { content }) => total + contentBytes(content), 0);
     this.#sentBytes += sizeBytes;
     this.#nextOffset += parts.length;
     const expectedBytes = this.#snapshot?.expectedBytes ?? 0;
@@ -245,26 +252,26 @@ class Transfer {
     return sized;
   }
 
-  async #nextParts(): Promise<SnapshotPart[]> {
+  async #nextParts(): Promise<{ readonly parts: readonly SnapshotPart[]; readonly sizeBytes: number }> {
     const parts: SnapshotPart[] = [];
     let sizeBytes = 0;
     for (;;) {
-      const content = this.#waiting ?? (await this.#read());
+      const next = this.#waiting ?? (await this.#read());
       this.#waiting = undefined;
-      if (parts.length > 0 && sizeBytes + contentBytes(content) > limits.transferAnswerBytesMax) {
-        this.#waiting = content;
-        return parts;
+      if (parts.length > 0 && sizeBytes + next.sizeBytes > limits.transferAnswerBytesMax) {
+        this.#waiting = next;
+        return { parts, sizeBytes };
       }
-      parts.push({ offset: this.#nextOffset + parts.length, content });
-      sizeBytes += contentBytes(content);
-      if (content.kind !== 'end') continue;
+      parts.push({ offset: this.#nextOffset + parts.length, content: next.content });
+      sizeBytes += next.sizeBytes;
+      if (next.content.kind !== 'end') continue;
       this.isSent = true;
       await this.#close();
-      return parts;
+      return { parts, sizeBytes };
     }
   }
 
-  async #read(): Promise<SnapshotContent> {
+  async #read(): Promise<SizedContent> {
     if (this.#contents === undefined) {
       this.#snapshot = await ReplicaSnapshot.open(this.origin);
       this.#contents = this.#snapshot.contents(this.#abort.signal);
@@ -274,7 +281,7 @@ class Transfer {
     if (next.done === true) throw new ShoalError('INTERNAL', 'a snapshot ended without its end');
     // Values of a scan come many at a time: between two parts others have their turn.
     await nextTurn();
-    return next.value;
+    return { content: next.value, sizeBytes: contentBytes(next.value) };
   }
 
   async #close(): Promise<void> {

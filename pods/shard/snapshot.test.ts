@@ -161,6 +161,29 @@ test('from one RocksDB to another: the state of one moment, its graph included, 
   await replica.close();
 });
 
+test('the next parts are asked for while the last ones are being written', { timeout: 30_000 }, async () => {
+  const replica = await usedReplica(await memoryPod(1), 4_000);
+  const there = await memoryPod(2);
+  const source = sourceOf(replica.pod);
+  const offsets = new Set<number>();
+  let sayAsked = (): void => undefined;
+  const secondAsked = new Promise<void>((resolve) => (sayAsked = resolve));
+  const watched: Pick<PodService, 'snapshot'> = {
+    snapshot(request, signal) {
+      offsets.add(request.offset);
+      if (offsets.size === 2) sayAsked();
+      return source.answer(request, originOf(replica), signal);
+    },
+  };
+  const write = there.store.write.bind(there.store);
+  // Without the second question the first writing never ends.
+  there.store.write = (batch) => secondAsked.then(() => write(batch));
+  await install(watched, there);
+  const copy = await TestReplica.open(there, to);
+  assert.deepEqual(await copy.stored(), await replica.stored());
+  await source.close();
+});
+
 describe('what is lost on the way', () => {
   test('every answer once', async () => {
     const replica = await usedReplica(await memoryPod(1), 4_000);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { decodeKey, keySpace, keySpaces, keyWithBytes, keyWithLabel, labelOfKey, prefixSpan, replicaSpan } from './keys.ts';
+import { decodeKey, keySpace, keySpaces, keyWithBytes, keyWithLabel, labelOfKey, prefixSpan, replicaSpan, spaceOfKey } from './keys.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const inside = (key: Uint8Array, span: { start: Uint8Array; end: Uint8Array }): boolean =>
@@ -30,6 +30,7 @@ test('a key decodes to what it was made of', () => {
       for (const suffix of [[], [0], [0xff], [0, 0xff, 0]]) {
         const bytes = Uint8Array.from(suffix);
         const decoded = decodeKey(keyWithBytes(replica, space, bytes));
+        assert.equal(spaceOfKey(keyWithBytes(replica, space, bytes)), space);
         assert.deepEqual({ ...decoded, suffix: [...decoded.suffix] }, { replica, space, suffix });
       }
       for (const label of [0, 1, 0xffff_ffff]) assert.equal(labelOfKey(keyWithLabel(replica, space, label)), label);
@@ -63,6 +64,8 @@ test('the span of a prefix ends behind the longest key that begins with it', () 
 test('what is no key is refused', () => {
   assert.throws(() => decodeKey(Uint8Array.of(0, 0, 0, 1)), /at least 5 bytes/);
   assert.throws(() => decodeKey(Uint8Array.of(0, 0, 0, 1, 0xee)), /no key space has the tag 238/);
+  assert.throws(() => spaceOfKey(Uint8Array.of(0, 0, 0, 1, 0xee)), /no key space has the tag 238/);
+  assert.throws(() => spaceOfKey(Uint8Array.of(0, 0, 0, 1)), /no key space has the tag undefined/);
   assert.throws(() => labelOfKey(keyWithBytes(1, 'id', Buffer.from('doc'))), /has 9 bytes, not 8/);
   assert.throws(() => keyWithLabel(1, 'id', -1), /label is a u32/);
   assert.throws(() => keySpace(2 ** 32, 'id'), /replica is a u32/);

@@ -95,8 +95,19 @@ export function withoutReplica(key: Uint8Array): Uint8Array {
 
 /** The way back from `withoutReplica`, under the number `replica`; undefined when `rest` is no such key. */
 export function keyOfReplica(replica: number, rest: Uint8Array): Uint8Array | undefined {
-  const space = rest.length === 0 ? undefined : spaceByTag.get(rest[0] as number);
-  return space === undefined ? undefined : keyWithBytes(replica, space, rest.subarray(1));
+  if (rest.length === 0 || !spaceByTag.has(rest[0] as number)) return undefined;
+  assertUint32(replica, 'replica');
+  const key = Buffer.allocUnsafe(replicaBytes + rest.length);
+  key.writeUInt32BE(replica, 0);
+  key.set(rest, replicaBytes);
+  return key;
+}
+
+/** The same as `decodeKey` says, without anything made for it: for those who look at every key. */
+export function spaceOfKey(key: Uint8Array): KeySpace {
+  const space = spaceByTag.get(key[replicaBytes] as number);
+  assert(space !== undefined, `no key space has the tag ${key[replicaBytes]}`);
+  return space;
 }
 
 export function decodeKey(key: Uint8Array): DecodedKey {

@@ -19,7 +19,7 @@ import { batchesInFlight, batchPointCount, collectionName, upsertRows } from '..
 import { loadNow, machineFacts, versionsOfPackages } from '../machine.ts';
 import type { LoopReport } from '../probe-messages.ts';
 import { memoryUse } from '../process-usage.ts';
-import { askProbe } from '../profiling.ts';
+import { askProbe, profiled } from '../profiling.ts';
 import { formatBytes, formatNumber, printTable, progressLine, resultsPath, say, writeResults } from '../report.ts';
 import { probeFlag } from '../server-process.ts';
 import { cpuOf, metricOf, withOwner } from './bench-cluster.ts';
@@ -31,6 +31,8 @@ interface Bench {
   readonly cluster: Cluster;
   readonly dataset: Dataset;
   readonly quietSeconds: number;
+  /** Where profiles of the pods go; undefined for none. */
+  readonly profiles: string | undefined;
   /** Of the flag that pods are started with from now on. */
   rate: number;
 }
@@ -76,7 +78,7 @@ export async function runJoinBenchmark(options: BenchmarkOptions): Promise<void>
       `${machine.processor}, ${machine.cores} cores for everything, Node ${machine.node}; load before: ${machine.loadBefore.toFixed(1)}\n`,
   );
   await withOwner(async (owner) => {
-    const bench = { dataset, quietSeconds, rate: rates[0]! } as { -readonly [Key in keyof Bench]: Bench[Key] };
+    const bench = { dataset, quietSeconds, rate: rates[0]!, profiles: options.profile ? path.replace(/\.json$/, '') : undefined } as { -readonly [Key in keyof Bench]: Bench[Key] };
     const extra = (name: string): object =>
       name.startsWith('pod') ? { nodeFlags: [probeFlag], withChannel: true, extraFlags: () => ['--transfer-bytes-per-second', String(bench.rate)] } : {};
     const cluster = (bench.cluster = await startCluster(owner, { pods: 3, gateways: 1, controllers: 1, extra }));
@@ -143,13 +145,15 @@ async function join(bench: Bench, load: MixedLoad): Promise<JoinFigures> {
 
   const startedMs = performance.now();
   say(`asking for a second replica; ${source.name} sends at most ${formatBytes(rate)}/s`);
-  await changeReplicas(cluster, 2);
   const transfer = watchTransfer(source, sentBefore);
-  await eventually(joinTimeoutMs, 'the new replica to be in sync', async () => {
-    const shard = (await cluster.shards(collectionName))[0]!;
-    return shard.spec.replicas.length === 2 && isWhole(shard) ? true : undefined;
+  const inSyncMs = await profiledIfAsked(bench, async () => {
+    await changeReplicas(cluster, 2);
+    await eventually(joinTimeoutMs, 'the new replica to be in sync', async () => {
+      const shard = (await cluster.shards(collectionName))[0]!;
+      return shard.spec.replicas.length === 2 && isWhole(shard) ? true : undefined;
+    });
+    return performance.now();
   });
-  const inSyncMs = performance.now();
   const { firstMs, lastMs, bytes } = await transfer.end();
   const pointsWrittenMeanwhile = load.writtenCount - writtenBefore;
   phases.push(load.phase('joining'));
@@ -186,6 +190,12 @@ async function join(bench: Bench, load: MixedLoad): Promise<JoinFigures> {
   };
   print(figures);
   return figures;
+}
+
+/** All pods at once: who joins is not known before. */
+async function profiledIfAsked<Result>({ cluster, profiles }: Bench, work: () => Promise<Result>): Promise<Result> {
+  if (profiles === undefined) return work();
+  return cluster.pods.reduce((inner, pod) => () => profiled(pod, pod.name, `${profiles}-${pod.name}.cpuprofile`, inner), work)();
 }
 
 /** The replica that joined goes again. */
