@@ -1,4 +1,4 @@
-/** Aim (rules A1, F1): whatever happens to the object meanwhile, a replica that was replaced is not opened again. */
+/** Aim (rules A1, A2, F1): whatever happens meanwhile, a replica that was replaced or removed is not opened again. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,6 +12,7 @@ import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import type { VectorShard } from '../metadata/objects.ts';
 import { originOf, podWith, testLogger, TestReplica } from '../shard/snapshot.fixture.ts';
 import { SnapshotSource } from '../shard/snapshot-source.ts';
+import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { Assignments } from './assignments.ts';
 import { DataPod } from './data-pod.ts';
@@ -21,29 +22,7 @@ const random = seededRandom(5);
 
 test('while a snapshot takes the place of a replica, a look at the object waits', { timeout: 30_000 }, async () => {
   const source = await sourceOfSnapshots();
-  const fileSystem = faultyFileSystem({ random });
-  const metadata = await openLocalMetadata({ directory: '/metadata', fileSystem, clock: systemClock, random });
-  const shard = await shardOn(metadata, 'b');
-  await fileSystem.makeDirectory('/data/checkpoints');
-  const log = await openPodLog({ directory: '/data/log', fileSystem, clock: systemClock });
-  const pod = await DataPod.open({
-    name: 'b',
-    podUID: 'uid-b',
-    directory: dataDirectoryLayout('/data'),
-    fileSystem,
-    log,
-    store: openMemoryStore(),
-    graphFactory: simulatedGraphFactory(fileSystem, random),
-    metadata,
-    transport: { send: () => undefined, queuedBytes: () => 0 },
-    pods: { pod: () => source as never },
-    clock: systemClock,
-    random,
-    logger: testLogger(),
-    diskReadOnlyAtFraction: 1,
-    onFailure: (error) => assert.fail(error),
-  });
-  const assignments = new Assignments({ pod, metadata, clock: systemClock, logger: testLogger(), onDamaged: (_, error) => assert.fail(error as Error) });
+  const { pod, assignments, shard } = await new Machine().start(source);
   await assignments.start();
   const before = pod.find(shard.metadata.uid)!.registered;
 
@@ -64,6 +43,74 @@ test('while a snapshot takes the place of a replica, a look at the object waits'
   await assignments.close();
   await pod.close();
 });
+
+test('a replica whose deletion was begun is gone, and the shard may have another', { timeout: 30_000 }, async () => {
+  const machine = new Machine();
+  const first = await machine.start();
+  await first.assignments.start();
+  const { uid } = first.shard.metadata;
+  const before = first.pod.registry.find(uid)!;
+  machine.failsToDelete = true;
+  await assert.rejects(first.pod.remove(uid), /the power is gone/);
+  await first.assignments.close();
+  await first.pod.close();
+
+  machine.failsToDelete = false;
+  const second = await machine.start();
+  await second.assignments.start();
+  const { localReplica } = second.pod.find(uid)!.registered;
+  assert.deepEqual([localReplica, second.pod.registry.garbage(), second.pod.options.log.replicas()], [before.localReplica + 1, [], []]);
+  await second.assignments.close();
+  await second.pod.close();
+});
+
+interface Started {
+  readonly pod: DataPod;
+  readonly assignments: Assignments;
+  readonly shard: VectorShard;
+}
+
+/** The disk of pod `b`, which shall hold the only replica of a shard. */
+class Machine {
+  readonly #fileSystem = faultyFileSystem({ random });
+  readonly #rocksdb = openMemoryStore();
+  failsToDelete = false;
+
+  async start(source?: unknown): Promise<Started> {
+    const fileSystem = this.#fileSystem;
+    const metadata = await openLocalMetadata({ directory: '/metadata', fileSystem, clock: systemClock, random });
+    const shard = (await metadata.shards.list())[0] ?? (await shardOn(metadata, 'b'));
+    await fileSystem.makeDirectory('/data/checkpoints');
+    const pod = await DataPod.open({
+      name: 'b',
+      podUID: 'uid-b',
+      directory: dataDirectoryLayout('/data'),
+      fileSystem,
+      log: await openPodLog({ directory: '/data/log', fileSystem, clock: systemClock }),
+      store: this.#store(),
+      graphFactory: simulatedGraphFactory(fileSystem, random),
+      metadata,
+      transport: { send: () => undefined, queuedBytes: () => 0 },
+      pods: { pod: () => source as never },
+      clock: systemClock,
+      random,
+      logger: testLogger(),
+      diskReadOnlyAtFraction: 1,
+      onFailure: (error) => assert.fail(error),
+    });
+    const assignments = new Assignments({ pod, metadata, clock: systemClock, logger: testLogger(), onDamaged: (_, error) => assert.fail(error as Error) });
+    return { pod, assignments, shard };
+  }
+
+  #store(): KeyValueStore {
+    const store = this.#rocksdb;
+    return {
+      ...store,
+      close: () => Promise.resolve(),
+      write: (batch) => (this.failsToDelete && batch.some(({ kind }) => kind === 'delete-range') ? Promise.reject(new Error('the power is gone')) : store.write(batch)),
+    };
+  }
+}
 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((next) => setImmediate(next));

@@ -17,7 +17,7 @@ import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard } from '../metadata/object-name.ts';
 import { isDeleting, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import type { DataPod, HostedReplica } from './data-pod.ts';
-import { abandon, fetchReplica, removeGarbage, takeOver } from './replica-replacement.ts';
+import { abandon, fetchReplica, takeOver } from './replica-replacement.ts';
 
 export interface AssignmentsOptions {
   readonly pod: DataPod;
@@ -150,7 +150,7 @@ export class Assignments {
     if (shard === undefined) return;
     const { uid } = shard.metadata;
     if (isDeleting(shard)) return this.#removeDeleted(shard);
-    if (!shard.spec.replicas.includes(pod.name)) return this.#isListed(shard) || this.#isRolledBack(shard) ? undefined : this.#remove(name, uid);
+    if (!shard.spec.replicas.includes(pod.name)) return this.#isListed(shard) || this.#isRolledBack(shard) ? undefined : this.#leave(name, uid);
     const collection = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.collections.get(collectionOfShard(name)));
     if (collection?.metadata.uid !== shard.spec.collection.uid) return;
     await this.#host(shard, collection);
@@ -188,7 +188,8 @@ export class Assignments {
   async #replaceDamaged(shard: VectorShard): Promise<void> {
     const { pod, logger } = this.#options;
     const { uid, name } = shard.metadata;
-    if (this.#isListed(shard) || shard.status.authority === undefined || this.#isRolledBack(shard)) return;
+    const isListed = this.#isListed(shard) && !pod.mutations.has('wipe-while-listed');
+    if (isListed || shard.status.authority === undefined || this.#isRolledBack(shard)) return;
     logger.warn({ shardUID: uid }, 'removing the damaged replica: others are in sync without it');
     await pod.remove(uid);
     this.look(name);
@@ -203,7 +204,17 @@ export class Assignments {
     await this.#options.pod.unhost(uid);
   }
 
-  /** A2. */
+  /** A2: asked again once the replica is closed, since until then it could come to be in sync after all. */
+  async #leave(name: string, shardUID: string): Promise<void> {
+    const { pod, metadata, clock } = this.#options;
+    if (pod.find(shardUID) !== undefined) {
+      await pod.unhost(shardUID);
+      const shard = await withTimeout(clock, limits.metadataTimeoutMs, this.#stop.signal, () => metadata.shards.get(name));
+      if (shard?.metadata.uid !== shardUID || this.#names(shard)) return this.look(name);
+    }
+    return this.#remove(name, shardUID);
+  }
+
   async #remove(name: string, shardUID: string): Promise<void> {
     const { pod, logger } = this.#options;
     this.#hosted.delete(name);
@@ -257,7 +268,7 @@ export class Assignments {
     } finally {
       this.#fetching.delete(shardUID);
       this.look(name);
-      await removeGarbage({ ...pod.options, registry: pod.registry }).catch((error: unknown) => logger.warn({ error }, 'what a snapshot left could not be removed; it is removed at the next start'));
+      await pod.removeGarbage().catch((error: unknown) => logger.warn({ error }, 'what a snapshot left could not be removed; it is tried again'));
     }
   }
 

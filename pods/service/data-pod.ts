@@ -21,7 +21,6 @@ import type { Address, Message, MessageTransport } from '../replication/messages
 import { ShardReplica } from '../shard/replica.ts';
 import { ReplicaService } from '../shard/replica-service.ts';
 import { SnapshotSource } from '../shard/snapshot-source.ts';
-import { replicaSpan } from '../storage/keys.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { authorityOf, ShardAuthorityStore } from './authority-store.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -95,6 +94,7 @@ export class DataPod {
   #maintenanceTimer: Timer | undefined;
   #tickTimer: Timer | undefined;
   #maintenance: Promise<void> | undefined;
+  #removingGarbage: Promise<void> = Promise.resolve();
   #lastFlushMs: number;
   #closed = false;
   /** Called with the shard when a replica needs a snapshot (rule A1); set by whoever hosts replicas. */
@@ -246,14 +246,16 @@ export class DataPod {
     const registered = this.registry.find(shardUID);
     await this.unhost(shardUID);
     if (registered === undefined) return;
-    // The registry forgets it last: a crash before that finds it again, and removes it again.
-    await this.options.log.forget(registered.localReplica);
-    const span = replicaSpan(registered.localReplica);
-    await this.options.store.write([{ kind: 'delete-range', ...span }]);
-    await this.options.fileSystem.remove(this.options.directory.checkpoints(registered.localReplica));
     await this.registry.remove(shardUID);
-    await this.options.store.compact(span.start, span.end);
     this.options.onChange?.();
+    await this.removeGarbage();
+  }
+
+  /** Deletes what belongs to no replica. What fails is tried again with the next maintenance. */
+  removeGarbage(): Promise<void> {
+    const removed = this.#removingGarbage.then(() => removeGarbage({ ...this.options, registry: this.registry }));
+    this.#removingGarbage = removed.catch(() => undefined);
+    return removed;
   }
 
   logStatistics(): LogStatistics {
@@ -280,6 +282,7 @@ export class DataPod {
     this.#maintenanceTimer?.cancel();
     this.#tickTimer?.cancel();
     await this.#maintenance;
+    await this.#removingGarbage;
     this.disk.close();
     const { signal } = startDeadline(this.options.clock, limits.shutdownGraceMs);
     await this.snapshots.close();
@@ -319,6 +322,7 @@ export class DataPod {
   async #maintain(): Promise<void> {
     const { log, clock, logger } = this.options;
     if (log.failure !== undefined) return this.options.onFailure(log.failure);
+    if (this.registry.garbage().length > 0) await this.removeGarbage().catch((error: unknown) => logger.warn({ error }, 'what replicas have left behind could not be deleted; it is tried again'));
     const due = log.statistics().sizeBytes > flushLogBytes || clock.monotonicMs() - this.#lastFlushMs > limits.checkpointIntervalMs;
     if (!due) return;
     try {

@@ -150,12 +150,18 @@ export class ReplicaRegistry {
     });
   }
 
-  /** Durable when it resolves; the number stays used. */
+  /** The shard has no replica here any more: what it holds is garbage. Durable when it resolves; the number stays used. */
   remove(shardUID: string): Promise<void> {
     return this.#inOrder(async () => {
-      await this.#store.write([{ kind: 'delete', key: metaKey(entryPrefix + shardUID) }]);
+      const entry = this.#entries.get(shardUID);
+      if (entry === undefined) return;
+      await this.#store.write([
+        { kind: 'delete', key: metaKey(entryPrefix + shardUID) },
+        { kind: 'put', key: metaKey(`${garbagePrefix}${entry.localReplica}`), value: encoder.encode('true') },
+      ]);
       await this.#store.flush();
       this.#entries.delete(shardUID);
+      this.#garbage.add(entry.localReplica);
     });
   }
 
