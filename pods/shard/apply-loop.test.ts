@@ -44,7 +44,7 @@ for (const { name, counts, payloadBytes = 0, appliedAfterEach } of cases) {
       state: replica.recovered.state,
       applied: replica.applied,
       driver: {
-        state: { commitSeq: entries.length },
+        state: { commitSeq: entries.length, mutations: new Set() },
         applied: () => undefined,
         async *committed(fromSeq: number, throughSeq: number) {
           yield* entries.filter(({ seq }) => seq >= fromSeq && seq <= throughSeq);
@@ -59,3 +59,26 @@ for (const { name, counts, payloadBytes = 0, appliedAfterEach } of cases) {
     assert.deepEqual(seen, appliedAfterEach);
   });
 }
+
+test('what is committed in the instant in which it ends is applied all the same', async () => {
+  const seen: number[] = [];
+  const state = { commitSeq: 0 };
+  const applied = { value: 0 };
+  const loop: ApplyLoop = new ApplyLoop({
+    applied,
+    driver: {
+      state,
+      async *committed() {
+        seen.push(state.commitSeq);
+        applied.value = state.commitSeq;
+      },
+    },
+  } as unknown as ApplyLoopOptions);
+  loop.wake();
+  queueMicrotask(() => {
+    state.commitSeq = 1;
+    loop.wake();
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, [1]);
+});

@@ -34,10 +34,18 @@ export class ApplyLoop {
 
   /** Something was committed. */
   wake(): void {
-    if (this.#stopped) return;
-    this.#running ??= this.runThrough()
-      .catch((error: unknown) => this.#options.onFailure(asShoalError(error)))
-      .finally(() => (this.#running = undefined));
+    if (this.#stopped || this.#running !== undefined) return;
+    this.#running = this.runThrough().then(
+      () => {
+        this.#running = undefined;
+        // What was committed after its last look, and before this, has woken nobody.
+        if (this.#options.applied.value < this.#options.driver.state.commitSeq) this.wake();
+      },
+      (error: unknown) => {
+        this.#running = undefined;
+        this.#options.onFailure(asShoalError(error));
+      },
+    );
   }
 
   /** Resolves when what is under way is applied; nothing begins afterwards. */
