@@ -56,8 +56,8 @@ test('faults on real processes', async (t) => {
   await healed(cluster);
   await load.stop();
 
-  await verdict(t, cluster, client, load);
   report(t, load, outages);
+  await verdict(t, cluster, client, load);
   for (const process of [...cluster.pods, ...cluster.gateways, ...cluster.controllers]) assert.deepEqual(process.unexpectedExits, [], process.name);
   assert.deepEqual(load.defects.slice(0, 10), []);
 });
@@ -177,6 +177,7 @@ async function untilReplicasShow(client: ShoalClient, points: Points): Promise<n
 }
 
 function report(t: TestContext, load: JudgedLoad, outages: Outages): void {
+  t.diagnostic(`${load.history.operations.length} operations and ${load.history.searches.length} searches were answered or given up, during ${[...outages.values()].flat().length} times of faults`);
   const failedTries = [...load.failedTries].sort(([, a], [, b]) => b - a);
   t.diagnostic(`tries that failed: ${failedTries.map(([code, count]) => `${code} ${count}`).join(', ')}`);
   const seconds = (ms: number): string => (ms / 1_000).toFixed(2).padStart(6);
