@@ -101,6 +101,7 @@ export function facts(change: Partial<ShardFacts> = {}): ShardFacts {
     pods: pods(),
     placement: { pods: podNames.map((name) => placeable(name)), load: new Map() },
     primaryCounts: new Map(),
+    primaryKnownAtMs: 0,
     isPrimaryGone: false,
     nowMs: 96_000,
     ...change,

@@ -71,6 +71,7 @@ const cases: { name: string; pods?: Record<string, PodCase>; facts?: Partial<Sha
   { name: 'accepted loss: another incarnation', pods: { a: silent, b: silent, c: silent, d: outside }, facts: { shard: accepting(6, 'other'), isPrimaryGone: true }, expected: wait() },
   { name: 'accepted loss: the old primary may run still', pods: { a: silent, b: silent, c: silent, d: outside }, facts: { shard: accepting() }, expected: wait() },
   { name: 'accepted loss: the old primary has restarted without its data', pods: { a: { session: 'new', replica: 'none' }, b: silent, c: silent, d: outside }, facts: { shard: accepting() }, expected: { action: 'promote', authority: { term: 6, configVersion: 8, inSync: [{ pod: 'd', incarnation: 'copy' }], primary: { ...primaryOn('d'), incarnation: 'copy' } } } },
+  { name: 'accepted loss: what an earlier process of the primary said proves nothing', pods: { a: { isReachable: false, session: 'earlier' }, b: silent, c: silent, d: outside }, facts: { shard: accepting(), primaryKnownAtMs: 90_001 }, expected: wait(true) },
   { name: 'accepted loss: the copy is on no pod of the shard', pods: { a: silent, b: silent, c: silent, e: outside }, facts: { shard: accepting(), isPrimaryGone: true }, expected: wait() },
 ];
 

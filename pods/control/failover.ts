@@ -136,9 +136,10 @@ function compareCandidates(facts: ShardFacts, a: Candidate, b: Candidate): numbe
 function acceptedLoss(facts: ShardFacts, authority: ShardAuthority, why: string): ShardStep | undefined {
   const { acceptDataLoss, replicas } = facts.shard.spec;
   if (acceptDataLoss?.term !== authority.term + 1) return undefined;
-  const wait = (because: string): ShardStep => ({ action: 'wait', soon: false, because: `${why}; data loss is accepted, but ${because}` });
+  const wait = (because: string): Extract<ShardStep, { action: 'wait' }> => ({ action: 'wait', soon: false, because: `${why}; data loss is accepted, but ${because}` });
   const present = facts.pods.get(authority.primary.pod)?.report;
   const hasRestarted = present !== undefined && present.session !== authority.primary.session;
+  if (!facts.isPrimaryGone && hasRestarted && present.askedAtMs < facts.primaryKnownAtMs) return { ...wait(`${authority.primary.pod} has to say once more which process it is`), soon: facts.pods.get(authority.primary.pod)?.isSilent !== true };
   if (!facts.isPrimaryGone && !hasRestarted) return wait(`it is not proven that the old primary on ${authority.primary.pod} is gone`);
   const copy = reportsOf(facts.shard.metadata.uid, facts.pods).find(({ replica }) => replica.incarnation === acceptDataLoss.incarnation);
   if (copy === undefined || !copy.pod.isReachable) return wait(`no pod that answers holds incarnation ${acceptDataLoss.incarnation}`);

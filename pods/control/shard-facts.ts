@@ -15,6 +15,8 @@ export interface ShardFacts {
   readonly placement: PlacementFacts;
   /** How many other shards each pod leads. */
   readonly primaryCounts: ReadonlyMap<string, number>;
+  /** Since when it is known here that the authority names this process as primary: what its pod was asked before may be of an earlier one. */
+  readonly primaryKnownAtMs: number;
   /** The pod that the authority names, by its UID, is proven not to run any more, and never to run again. */
   readonly isPrimaryGone: boolean;
   /** The last term that was granted here, so that a primary that gives up at once is not granted one after another. */

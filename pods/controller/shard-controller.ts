@@ -62,6 +62,8 @@ export class ShardController {
   readonly #collectionWriter: CollectionWriter;
   readonly #queue: WorkQueue;
   readonly #lastGrants = new Map<string, { readonly session: string; readonly atMs: number }>();
+  /** By object name: the process that it was last known to name as primary, and since when. */
+  readonly #primaries = new Map<string, { readonly session: string | undefined; readonly sinceMs: number }>();
   readonly #switchPauses = new Map<string, { readonly lengthMs: number; readonly untilMs: number }>();
   /** How often in a row a key has waited for something that should come soon. */
   readonly #soonCounts = new Map<string, number>();
@@ -351,6 +353,7 @@ export class ShardController {
     this.#shards.remove(name);
     this.#lastGrants.delete(name);
     this.#switchPauses.delete(name);
+    this.#primaries.delete(name);
     this.#soonCounts.delete(shardKey(name));
     this.#settle(shardKey(name));
     this.#enqueue(collectionKey(collectionOfShard(name)));
@@ -386,10 +389,20 @@ export class ShardController {
       pods: this.#prober.pods,
       placement: this.#placement(),
       primaryCounts: this.#shards.primaryCounts(shard),
+      primaryKnownAtMs: this.#primaryKnownAtMs(shard),
       isPrimaryGone,
       nowMs: this.#options.clock.monotonicMs(),
       ...(lastGrant === undefined ? {} : { lastGrant }),
     };
+  }
+
+  #primaryKnownAtMs({ metadata: { name }, status }: VectorShard): number {
+    const session = status.authority?.primary.session;
+    const known = this.#primaries.get(name);
+    if (known !== undefined && known.session === session) return known.sinceMs;
+    const sinceMs = this.#options.clock.monotonicMs();
+    this.#primaries.set(name, { session, sinceMs });
+    return sinceMs;
   }
 }
 
