@@ -58,6 +58,12 @@ export class GroupWriter {
     this.#parts = parts;
   }
 
+  /** See `ReplicaLog`. */
+  get isCrowded(): boolean {
+    const { queueBytesMax, queueRecordCountMax } = this.#parts.bounds;
+    return this.queuedBytes * 2 > queueBytesMax || this.queuedRecordCount * 2 > queueRecordCountMax;
+  }
+
   /** Throws when `records` cannot be queued; nothing has changed then. */
   admit(records: readonly RecordContent[]): void {
     if (this.failure !== undefined) throw new ShoalError('UNAVAILABLE', this.failure.message, { cause: this.failure });

@@ -34,6 +34,8 @@ export interface ReplicaLog {
   readonly adoptedTerm: number;
   /** The newest seq that is durable. */
   readonly durableSeq: number;
+  /** Half of what may wait for the disk does, over all replicas of the pod: what can still be refused should be. */
+  readonly isCrowded: boolean;
   /**
    * Term of the entry at `seq`, or undefined when it is not in the log any more or not yet. The term of the entry just
    * before `firstSeq` is known too: what follows it can still be matched.

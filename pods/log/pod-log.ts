@@ -173,6 +173,10 @@ class OpenReplicaLog implements ReplicaLog {
     return Math.min(this.#durable()?.lastSeq ?? 0, this.#durableBelow - 1);
   }
 
+  get isCrowded(): boolean {
+    return this.#pod.writer.isCrowded;
+  }
+
   termAt(seq: number): number | undefined {
     return seq < this.firstSeq - 1 ? undefined : this.#queued.termAt(seq);
   }

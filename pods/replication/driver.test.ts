@@ -29,10 +29,10 @@ class Driven {
   /** Pods whose replicas answer all but entries. */
   readonly answering = new Set<string>();
 
-  static async open(authority: Authority): Promise<Driven> {
+  static async open(authority: Authority, queueRecordCountMax = 1_000): Promise<Driven> {
     let release = (): void => undefined;
     let held: Promise<void> | undefined;
-    const log = await openLog(heldSyncs(memoryDisk(), () => held));
+    const log = await openLog(heldSyncs(memoryDisk(), () => held), { bounds: { queueRecordCountMax } });
     const hold = (holds: boolean): void => {
       release();
       held = holds ? new Promise((resolve) => (release = resolve)) : undefined;
@@ -155,6 +155,24 @@ test('a primary whose disk does not get on says how long', async () => {
   a.hold(false);
   await a.pass(500);
   assert.deepEqual([a.driver.blockedMs, a.driver.state.commitSeq], [0, 1]);
+});
+
+test('a crowded log refuses entries before they are assigned, and the term goes on', async () => {
+  const a = await Driven.open(authorityOf('a', { term: 1, minInSync: 1, replicas: ['a'], inSync: [memberOf('a')] }), 8);
+  a.driver.authorityChanged(a.stored);
+  await a.pass(250);
+  a.hold(true);
+  const proposed: (number | string)[] = [];
+  for (let count = 0; count < 7; count++) {
+    try {
+      proposed.push(a.driver.propose(new Uint8Array()).seq);
+    } catch (error) {
+      proposed.push((error as { code: string }).code);
+    }
+  }
+  a.hold(false);
+  await a.pass(500);
+  assert.deepEqual([proposed, a.driver.state.role.kind, a.driver.state.commitSeq], [[2, 3, 4, 5, 6, 'OVERLOADED', 'OVERLOADED'], 'primary', 6]);
 });
 
 test('W2: an entry that is about to be replaced on the disk is not durable, though the same comes back behind that', async () => {

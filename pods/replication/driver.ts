@@ -137,13 +137,15 @@ export class ReplicationDriver {
     this.#senders.get(message.from.pod)?.pump();
   }
 
-  /** W1: assigns the next seq to an entry, logs it and sends it. NOT_PRIMARY or NOT_ENOUGH_IN_SYNC: nothing was done. */
+  /** W1: assigns the next seq to an entry, logs it and sends it. NOT_PRIMARY, NOT_ENOUGH_IN_SYNC or OVERLOADED: nothing was done. */
   propose(payload: Uint8Array): { readonly term: number; readonly seq: number } {
     assert(!this.#stepping, 'nothing is proposed from within a step');
     if (this.#options.log.lastSeq !== this.#state.lastSeq) throw new ShoalError('NOT_PRIMARY', 'the log refused entries, so the term is about to end');
     for (const { member, because } of this.#missing.values()) {
       if (this.#isNeeded(member)) throw new ShoalError('NOT_ENOUGH_IN_SYNC', `W5: ${because}, and without it fewer than minInSync would be left`);
     }
+    // An entry that was assigned and is refused then ends the term.
+    if (this.#options.log.isCrowded) throw new ShoalError('OVERLOADED', 'too much waits for the disk of this pod');
     const output = step(this.#state, { kind: 'propose', entryCount: 1 });
     if (output.append === undefined) throw new ShoalError(isLeading(this.#state) && !this.#state.role.writesStopped ? 'NOT_ENOUGH_IN_SYNC' : 'NOT_PRIMARY', output.because);
     const { term, firstSeq: seq } = output.append;
