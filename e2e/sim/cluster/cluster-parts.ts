@@ -84,6 +84,7 @@ function inspect({ replica }: HostedReplica): ReplicaInspection {
     appliedSeq: replica.appliedSeq,
     isReadable: replica.notReadable === undefined,
     termAt: (seq) => termAt(state.runs, seq),
+    authority: isLeading(state) ? { configVersion: state.role.authority.configVersion, inSyncCount: state.role.authority.inSync.length, minInSync: state.role.authority.minInSync } : undefined,
     maximalInSync: isLeading(state) ? maximalInSync(state.role) : [],
     quarantined: replica.report().quarantined,
   };

@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly mutations: Mutations;
   readonly rules?: MetadataRules;
   readonly mask?: Mask;
+  /** These kinds of faults alone, instead of those that the seed chooses. */
+  readonly kinds?: readonly FaultKind[];
   /** Stands in for what the seed says. */
   readonly shape?: Partial<Shape>;
   readonly print?: (line: string) => void;
@@ -150,7 +152,7 @@ class ClusterRun {
     this.#workload.onAcknowledged = (shardUID, seq) => this.#invariants.acknowledged(shardUID, seq);
     this.#injector = new FaultInjector(this.world, this.#workload);
     this.#authorityRules = tellOfAuthority(this.world);
-    const all = planFaults(this.world.fork('faults'), { forMs: this.#shape.forMs, meanIntervalMs: this.#shape.meanFaultIntervalMs });
+    const all = planFaults(this.world.fork('faults'), { forMs: this.#shape.forMs, meanIntervalMs: this.#shape.meanFaultIntervalMs, ...(options.kinds === undefined ? {} : { kinds: options.kinds }) });
     this.#plan = all.filter(({ kind, number }) => !this.#mask.kinds.has(kind) && !this.#mask.faults.has(number));
   }
 

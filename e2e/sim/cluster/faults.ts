@@ -360,8 +360,8 @@ export interface PlannedFault {
 }
 
 /** Each run knows some kinds only: what is rare beside everything else is common in a run of its own. */
-export function planFaults(random: Random, options: { readonly forMs: number; readonly meanIntervalMs: number }): readonly PlannedFault[] {
-  const chosen = faultKinds.filter(() => random.fraction() < 0.4);
+export function planFaults(random: Random, options: { readonly forMs: number; readonly meanIntervalMs: number; readonly kinds?: readonly FaultKind[] }): readonly PlannedFault[] {
+  const chosen = options.kinds ?? faultKinds.filter(() => random.fraction() < 0.4);
   // A store that was rolled back forgets which collections were deleted, and nothing is promised about those.
   const present = chosen.filter((kind) => kind !== 'collection made anew' || !chosen.includes('metadata restored'));
   const weightOf = (kind: FaultKind): number => faultTable[kind].weight;

@@ -22,6 +22,10 @@ export class Invariants {
   /** The term of each seq that some replica held to be committed. */
   readonly #committedTerms = new Map<string, Map<number, number>>();
   readonly #newestAuthority = new Map<string, { readonly term: number; readonly configVersion: number }>();
+  /** The highest term that each incarnation has answered in. */
+  readonly #answeredTerm = new Map<string, number>();
+  /** Primaries with too few in sync when they were looked at last. */
+  readonly #tooFew = new Map<string, { readonly configVersion: number; readonly minInSync: number; readonly commitSeq: number }>();
   checkCount = 0;
   /** How often each was put to the test by something that could have broken it. */
   readonly exercised: Record<string, number> = {};
@@ -55,6 +59,9 @@ export class Invariants {
 
   #checkOne(replica: Replica): void {
     const { commitSeq, appliedSeq, termAt } = replica;
+    const answered = this.#answeredTerm.get(replica.incarnation) ?? 0;
+    must(replica.quarantined || replica.term >= answered, replica, `is in term ${replica.term}; it has answered in term ${answered} before (W2)`);
+    this.#checkMinInSync(replica);
     must(appliedSeq <= commitSeq, replica, `has applied seq ${appliedSeq}, but only ${commitSeq} is committed (W3)`);
     if (replica.quarantined || commitSeq === 0) return;
     const term = termAt(commitSeq);
@@ -65,6 +72,18 @@ export class Invariants {
     must(known === undefined || known === term, replica, `has seq ${commitSeq} of term ${term} committed; elsewhere it was committed in term ${known}`);
     terms.set(commitSeq, term);
     this.#exercise('committed entries compared');
+  }
+
+  /** W5: as long as too few are in sync, nothing is committed. */
+  #checkMinInSync(replica: Replica): void {
+    const { authority, commitSeq, term } = replica;
+    const key = `${replica.incarnation} ${replica.session} ${term}`;
+    const before = this.#tooFew.get(key);
+    if (authority === undefined || authority.inSyncCount >= authority.minInSync) return void this.#tooFew.delete(key);
+    const isSame = before?.configVersion === authority.configVersion && before.minInSync === authority.minInSync;
+    must(!isSame || commitSeq === before.commitSeq, replica, `has committed seq ${commitSeq} with ${authority.inSyncCount} in sync; ${authority.minInSync} are needed (W5)`);
+    this.#tooFew.set(key, { configVersion: authority.configVersion, minInSync: authority.minInSync, commitSeq });
+    this.#exercise('too few in sync');
   }
 
   #checkPrimaries(group: readonly Replica[]): void {
@@ -106,8 +125,11 @@ export class Invariants {
     return false;
   }
 
-  /** (term, seq) names one content. */
-  #sent({ shardUID, body, from }: Message): void {
+  /** (term, seq) names one content; what was answered is remembered. */
+  #sent({ shardUID, body, from, term: messageTerm }: Message): void {
+    if (body.kind === 'report' || body.kind === 'stored' || body.kind === 'checked') {
+      this.#answeredTerm.set(from.incarnation, Math.max(messageTerm, this.#answeredTerm.get(from.incarnation) ?? 0));
+    }
     if (body.kind !== 'append') return;
     for (const { seq, term, payload } of body.entries) {
       const key = `${shardUID} ${seq} ${term}`;

@@ -83,6 +83,8 @@ export interface ReplicaInspection {
   termAt(seq: number): number | undefined;
   /** Of a primary: the committed inSync with members being added, without one being removed only after its CAS is confirmed. */
   readonly maximalInSync: readonly ShardMember[];
+  /** Of a primary: what it knows of the object. */
+  readonly authority: { readonly configVersion: number; readonly inSyncCount: number; readonly minInSync: number } | undefined;
   readonly quarantined: boolean;
 }
 

@@ -1,0 +1,48 @@
+/**
+ * How each mutation is hunted: with those faults alone under which the rule matters, in clusters of a shape that gives it
+ * room. Found by trying; what catches it, and how soon, is in docs/testing.md.
+ */
+
+import type { MutationName } from '../../pods/kernel/mutations.ts';
+import { clusterParts } from './cluster/cluster-parts.ts';
+import { runCluster, type RunReport, type Shape } from './cluster/cluster-run.ts';
+import type { FaultKind } from './cluster/faults.ts';
+import { storeRules } from './cluster/store-rules.ts';
+
+export interface Hunt {
+  readonly kinds: readonly FaultKind[];
+  readonly shape: Partial<Shape>;
+}
+
+const crashes = ['kill', 'power loss', 'power loss of all'] as const satisfies readonly FaultKind[];
+const silence = ['pause', 'pod cut off', 'pods split', 'lossy network'] as const satisfies readonly FaultKind[];
+const busy = { replicas: 3, podCount: 4, clientCount: 6, meanPauseMs: 20, meanFaultIntervalMs: 800, forMs: 60_000 } satisfies Partial<Shape>;
+
+export const hunts: Readonly<Record<MutationName, Hunt>> = {
+  'acknowledge-before-all-answered': { kinds: [...crashes, ...silence], shape: busy },
+  'acknowledge-before-sync': { kinds: ['power loss of all', 'power loss', 'disk slow'], shape: busy },
+  'term-not-durable': { kinds: [...crashes, ...silence, 'switchover'], shape: busy },
+  'add-cancelled-on-same-version': { kinds: ['metadata trouble', ...silence], shape: { ...busy, minInSync: 1 } },
+  'restart-in-same-term': { kinds: ['kill', 'power loss', 'controller crash'], shape: busy },
+  'match-by-seq-only': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
+  'truncate-on-higher-term': { kinds: [...crashes, 'pause', 'switchover', 'disk slow'], shape: busy },
+  'no-trim-above-no-op': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
+  'apply-before-commit': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
+  'min-in-sync-ignored': { kinds: ['membership change', ...silence, 'disk replaced'], shape: { ...busy, minInSync: 1 } },
+  'wipe-while-listed': { kinds: ['bit rot', 'kill', 'restart'], shape: busy },
+  'incarnation-reused': { kinds: ['disk replaced', 'pod down', 'membership change', 'move'], shape: busy },
+  'read-round-over-in-sync-only': { kinds: ['metadata trouble', ...silence, 'kill'], shape: { ...busy, minInSync: 1 } },
+  'idempotency-not-replicated': { kinds: ['kill', 'pause', 'pods split', 'lossy network'], shape: busy },
+  'write-without-version': { kinds: ['metadata trouble', 'metadata conflicts', ...silence, 'kill'], shape: busy },
+  'promote-outside-in-sync': { kinds: [...crashes, ...silence], shape: { ...busy, minInSync: 1 } },
+};
+
+/** Runs one mutation by seeds from `seed` on until one catches it; undefined when none of `seedCountMax` does. */
+export async function huntMutation(mutation: MutationName, seed: number, seedCountMax: number): Promise<{ readonly seedCount: number; readonly report: RunReport } | undefined> {
+  const mutations = new Set([mutation]);
+  for (let seedCount = 1; seedCount <= seedCountMax; seedCount++) {
+    const report = await runCluster({ seed: seed + seedCount - 1, parts: clusterParts, mutations, rules: storeRules(mutations), ...hunts[mutation] });
+    if (report.failure !== undefined) return { seedCount, report };
+  }
+  return undefined;
+}
