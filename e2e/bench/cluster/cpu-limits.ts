@@ -3,11 +3,13 @@
  * so much CPU time in each 100 ms. Version 1 (a mount of its own for cpu) or 2 (one mount for all). It takes root.
  */
 
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { atEnd, type Owner } from '../../framework/cleanup.ts';
+import { say } from '../report.ts';
 
 const periodMicros = 100_000;
+const groupPrefix = 'shoal-bench-';
 
 export interface Throttling {
   readonly periods: number;
@@ -25,7 +27,8 @@ export class CpuLimits {
   static open(owner: Owner): CpuLimits | string {
     const mount = findMount();
     if (mount === undefined) return 'no control groups for cpu are mounted';
-    const parent = join(mount.directory, `shoal-bench-${process.pid}`);
+    removeLeftOver(mount.directory);
+    const parent = join(mount.directory, `${groupPrefix}${process.pid}`);
     try {
       mkdirSync(parent);
       if (mount.version === 2) {
@@ -71,6 +74,20 @@ export class CpuLimits {
   #remove(): void {
     for (const group of this.#groups.values()) rmdirSync(group);
     rmdirSync(this.#parent);
+  }
+}
+
+/** Groups of benchmarks that were interrupted. One that still has processes stays. */
+function removeLeftOver(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(groupPrefix) || existsSync(`/proc/${name.slice(groupPrefix.length)}`)) continue;
+    const parent = join(directory, name);
+    const groups = readdirSync(parent, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    try {
+      for (const group of [...groups.map((entry) => join(parent, entry.name)), parent]) rmdirSync(group);
+    } catch (error) {
+      say(`${parent} stays: ${(error as Error).message}`);
+    }
   }
 }
 
