@@ -36,7 +36,7 @@ async function search(options: SimulationOptions): Promise<number> {
     tellSeed(report);
     if (report.failure !== undefined) {
       await explain(options, report);
-      process.stdout.write(totals.describe());
+      process.stdout.write(`${totals.describe()}\n${totals.seedCount - 1} passed, 1 failed\n`);
       return exitCodes.failed;
     }
     if (seed !== options.seed) continue;
@@ -47,7 +47,7 @@ async function search(options: SimulationOptions): Promise<number> {
     }
     process.stdout.write(`seed ${seed} again  trace ${again.hash}, the same\n`);
   }
-  process.stdout.write(totals.describe());
+  process.stdout.write(`${totals.describe()}\n${totals.seedCount} passed, 0 failed\n`);
   return exitCodes.passed;
 }
 
