@@ -9,6 +9,7 @@ import { noMask, runCluster, type Mask, type RunReport } from './cluster/cluster
 import { processLogger } from '../../pods/kernel/logger.ts';
 import { storeRules } from './cluster/store-rules.ts';
 import { shrink, tellStory } from './cluster/shrink.ts';
+import { hunts } from './mutations.ts';
 import { exitCodes, help, readArguments, type SimulationOptions } from './arguments.ts';
 import { Totals } from './totals.ts';
 
@@ -79,6 +80,7 @@ function run({ mutation, isTracing, logLevel, without }: SimulationOptions, seed
     parts: clusterParts,
     mutations,
     rules: storeRules(mutations),
+    ...(mutation === undefined ? {} : hunts[mutation]),
     mask: { ...(smaller ?? noMask), kinds: new Set([...without, ...(smaller ?? noMask).kinds]) },
     ...(isTracing && smaller === undefined ? { print: (line: string) => process.stdout.write(`${line}\n`) } : {}),
     ...(logLevel === 'silent' ? {} : { logger: (name: string) => processLogger(logLevel).child({ node: name }) }),

@@ -4,10 +4,8 @@
  */
 
 import type { MutationName } from '../../pods/kernel/mutations.ts';
-import { clusterParts } from './cluster/cluster-parts.ts';
-import { runCluster, type RunReport, type Shape } from './cluster/cluster-run.ts';
+import type { Shape } from './cluster/cluster-run.ts';
 import type { FaultKind } from './cluster/faults.ts';
-import { storeRules } from './cluster/store-rules.ts';
 
 export interface Hunt {
   readonly kinds: readonly FaultKind[];
@@ -36,13 +34,3 @@ export const hunts: Readonly<Record<MutationName, Hunt>> = {
   'write-without-version': { kinds: ['metadata trouble', 'metadata conflicts', ...silence, 'kill'], shape: busy },
   'promote-outside-in-sync': { kinds: [...crashes, ...silence], shape: { ...busy, minInSync: 1 } },
 };
-
-/** Runs one mutation by seeds from `seed` on until one catches it; undefined when none of `seedCountMax` does. */
-export async function huntMutation(mutation: MutationName, seed: number, seedCountMax: number): Promise<{ readonly seedCount: number; readonly report: RunReport } | undefined> {
-  const mutations = new Set([mutation]);
-  for (let seedCount = 1; seedCount <= seedCountMax; seedCount++) {
-    const report = await runCluster({ seed: seed + seedCount - 1, parts: clusterParts, mutations, rules: storeRules(mutations), ...hunts[mutation] });
-    if (report.failure !== undefined) return { seedCount, report };
-  }
-  return undefined;
-}
