@@ -19,6 +19,11 @@ export function mayBeSentAgain(code: ErrorCode, request: Repeatability): boolean
   return nothingDone.has(code) || (perhapsDone.has(code) && request !== 'write');
 }
 
+/** After it nobody knows whether a write was done. */
+export function leavesDoubt(code: ErrorCode): boolean {
+  return perhapsDone.has(code);
+}
+
 /** The pod sees the shard otherwise than the map: one of the two is out of date. */
 export function contradictsMap(code: ErrorCode): boolean {
   return code === 'NOT_PRIMARY' || code === 'NOT_IN_SYNC' || code === 'STALE_EPOCH';

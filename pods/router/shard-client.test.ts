@@ -114,6 +114,14 @@ for (const [code, times] of retries) {
   });
 }
 
+test('what a later attempt is refused for does not take back that an earlier one may have been done', async () => {
+  const { shard, pods, context, clock } = setUp();
+  const codes: ErrorCode[] = ['OUTCOME_UNKNOWN', 'NOT_PRIMARY', 'STORAGE_READ_ONLY'];
+  pods.behaviours.set('a', () => Promise.reject(new ShoalError(codes.shift()!, 'no')));
+  assert.equal(await outcomeOf(clock, shard.write(context(), upsert, idempotency)), 'OUTCOME_UNKNOWN');
+  assert.equal(pods.calls.length, 3);
+});
+
 test('a defect is thrown as it is', async () => {
   const { shard, pods, context } = setUp();
   const defect = new TypeError('x is not a function');

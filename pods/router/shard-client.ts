@@ -21,7 +21,7 @@ import { Hedging } from './hedging.ts';
 import { ReplicaChoice } from './replica-choice.ts';
 import { ReplicaRace } from './replica-race.ts';
 import { requestKinds } from './request-kinds.ts';
-import { contradictsMap, mayBeSentAgain, type Repeatability } from './retry-rule.ts';
+import { contradictsMap, leavesDoubt, mayBeSentAgain, type Repeatability } from './retry-rule.ts';
 import type { ShardRoute } from './routed-collection.ts';
 
 /** What the client needs of the cluster map. */
@@ -114,18 +114,20 @@ export class ShardClient {
     const { routes, clock } = this.#options;
     let firstFailureMs: number | undefined;
     let failureCount = 0;
+    let mayBeDone = false;
     for (;;) {
       const route = routes.current(known);
-      if (route === undefined) throw new ShoalError('STALE_EPOCH', `nothing is routed to shard ${known.shardUID} any more`);
+      if (route === undefined) throw inDoubt(mayBeDone, new ShoalError('STALE_EPOCH', `nothing is routed to shard ${known.shardUID} any more`));
       try {
         return await this.#send(route, context, request);
       } catch (error) {
         const failure = asShoalError(error);
         if (context.signal.aborted) throw explained(context.signal, failure);
-        if (!mayBeSentAgain(failure.code, request.repeatability) || requestKinds[request.name].fails === 'at-once') throw error;
+        if (!mayBeSentAgain(failure.code, request.repeatability) || requestKinds[request.name].fails === 'at-once') throw inDoubt(mayBeDone, error);
+        mayBeDone ||= request.repeatability !== 'read' && leavesDoubt(failure.code);
         const nowMs = clock.monotonicMs();
         firstFailureMs ??= nowMs;
-        if (nowMs - firstFailureMs >= limits.shardRetryMsMax) throw error;
+        if (nowMs - firstFailureMs >= limits.shardRetryMsMax) throw inDoubt(mayBeDone, error);
         this.#options.metrics.counter('routerRetries', { operation: request.name, code: failure.code }).add(1);
         failureCount = await this.#pause(route, failure, failureCount, context.signal);
       }
@@ -159,6 +161,13 @@ export class ShardClient {
     }
     return known || isNews() ? 0 : failureCount + 1;
   }
+}
+
+/** That this attempt did nothing says nothing of one before it whose fate is not known. */
+function inDoubt(mayBeDone: boolean, error: unknown): unknown {
+  const failure = asShoalError(error);
+  if (!mayBeDone || failure.code === 'OUTCOME_UNKNOWN') return error;
+  return new ShoalError('OUTCOME_UNKNOWN', `an earlier attempt may or may not have been done; the last one met: ${failure.message}`, { details: { ...failure.details, lastCode: failure.code }, cause: failure });
 }
 
 /** The signal's own reason, with what the last attempt had met. */
