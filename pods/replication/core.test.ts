@@ -200,6 +200,17 @@ test('R1: a round is complete when every member of maximalInSync has answered it
   assert.equal(complete(c), 1);
 });
 
+test('R1: a joiner whose add may have landed is asked too, as it may be promoted already', () => {
+  const asked = (mutations?: readonly MutationName[]): string[] => {
+    const { a } = joining(mutations);
+    a.outbox.length = 0;
+    a.do({ kind: 'read-round' });
+    return a.outbox.map(({ to }) => to.pod);
+  };
+  assert.deepEqual(asked(), ['b', 'c']);
+  assert.deepEqual(asked(['read-round-over-in-sync-only']), ['b'], 'the mutation is seen');
+});
+
 test('R1: a question that was lost is asked again, of those alone who have not answered', () => {
   const { a, b, all } = threeReplicas();
   a.do({ kind: 'read-round' });
