@@ -68,6 +68,9 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
       checkReplicas(spec, replicaCountMax);
       if (spec.name === systemCollectionName) throw new ShoalError('INVALID_NAME', `name "${systemCollectionName}" is the system's own`, { details: { field: 'name' } });
       for (;;) {
+        const known = await map.find(spec.name);
+        // Read anew, as the map may know one that has been deleted since.
+        if (known !== undefined) await map.readCollection(known.object.metadata.name);
         const found = await map.find(spec.name);
         if (found !== undefined && isDeleting(found.object)) await whenGone(context, spec.name, found.object.metadata.uid);
         else if (found !== undefined) {
