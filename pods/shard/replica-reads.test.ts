@@ -1,4 +1,7 @@
-/** Aim: a replica that has come in sync shows nothing before it has applied what was committed by then: an empty disk is no state that readers should see. */
+/**
+ * Aim: no read, however weak, shows a state from before what was acknowledged when the replica began to serve: neither a
+ * backup's that has come in sync with an empty disk, nor a primary's whose log is ahead of its store after a crash.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,26 +12,45 @@ import type { LogEntry } from '../log/log.ts';
 import type { MessageBody } from '../replication/messages.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { encodeEntry } from './entry-codec.ts';
-import { context, dimension, encode, OpenReplica, shardUID } from './replica.fixture.ts';
+import { context, dimension, encode, lead, OpenReplica, shardUID, type ReplicaDisk } from './replica.fixture.ts';
 
 const primary = { pod: 'test-1', incarnation: 'other', session: 'other session' };
 const self = { pod: 'test-0', incarnation: 'first', session: 'session' };
 const term = 1;
 const entryCount = 300;
 
+const read = ({ service }: OpenReplica): Promise<number> => service.count(context, { filter: undefined, consistency: { level: 'eventual' } });
+
+function diskWithoutStore(): ReplicaDisk {
+  return {
+    directory: '/data',
+    fileSystem: faultyFileSystem({ random: seededRandom(3) }),
+    clock: new SimulatedClock(),
+    openStore: () => Promise.resolve(openMemoryStore()),
+    graphFactory: undefined,
+    flatFloatsMax: 1_000_000,
+  };
+}
+
+test('a primary whose store lost what its log has is read when it has applied it again', async () => {
+  const disk = diskWithoutStore();
+  const first = await OpenReplica.open(disk);
+  await first.upsert(0, entryCount);
+  await first.close();
+
+  const open = await OpenReplica.open(disk, { lead: false });
+  assert.equal(open.replica.appliedSeq, 0, 'nothing is left to be applied');
+  const begun = lead(open.replica, self);
+  assert.equal(open.replica.protocol.role.kind, 'primary');
+  await assert.rejects(read(open), { code: 'NOT_IN_SYNC' });
+  await begun;
+  assert.equal(await read(open), entryCount);
+  await open.close();
+});
+
 test('a backup that has just come in sync is read when it has applied what was committed by then', async () => {
-  const open = await OpenReplica.open(
-    {
-      directory: '/data',
-      fileSystem: faultyFileSystem({ random: seededRandom(3) }),
-      clock: new SimulatedClock(),
-      openStore: () => Promise.resolve(openMemoryStore()),
-      graphFactory: undefined,
-      flatFloatsMax: 1_000_000,
-    },
-    { lead: false },
-  );
-  const { replica, service } = open;
+  const open = await OpenReplica.open(diskWithoutStore(), { lead: false });
+  const { replica } = open;
   const receive = (body: MessageBody): void => replica.receive({ collectionUID: 'collection-under-test', shardUID, term, from: primary, to: self, body });
   const untilDurable = async (): Promise<void> => {
     while (open.replica.report().lastSeq < entryCount) await new Promise(setImmediate);
@@ -42,15 +64,14 @@ test('a backup that has just come in sync is read when it has applied what was c
   receive({ kind: 'append', prevSeq: entryCount, prevTerm: term, entries: [], commitSeq: entryCount });
   replica.authorityChanged({ ...authority, inSync: members, configVersion: 2, resourceVersion: '2' });
 
-  const read = (): Promise<number> => service.count(context, { filter: undefined, consistency: { level: 'eventual' } });
-  await assert.rejects(read, { code: 'NOT_IN_SYNC' });
+  await assert.rejects(read(open), { code: 'NOT_IN_SYNC' });
   let turns = 0;
   for (; replica.notReadable !== undefined; turns++) {
     assert(turns < 10_000, replica.notReadable);
     await new Promise(setImmediate);
   }
   assert.equal(replica.appliedSeq, entryCount);
-  assert.equal(await read(), entryCount);
+  assert.equal(await read(open), entryCount);
   await open.close();
 });
 

@@ -161,7 +161,8 @@ export class ShardReplica {
   /** Undefined when it serves reads that need not be linearizable, else why not. */
   get notReadable(): string | undefined {
     const { role, authority, self } = this.#driver.state;
-    if (role.kind === 'primary') return undefined;
+    // Before that, what earlier terms acknowledged may be in its log and not in its store: after a restart above all.
+    if (role.kind === 'primary') return this.notServing;
     if (role.kind === 'waiting' || role.matchedSeq === 0) return 'it has not heard from its primary';
     if (!isInSync(authority, self)) return 'it is not in sync, or does not know yet that it is';
     const isCaughtUp = this.#memberFromSeq !== undefined && this.#applied.value >= this.#memberFromSeq;
@@ -310,7 +311,7 @@ export class ShardReplica {
     throw new ShoalError('NOT_PRIMARY', `shard ${this.shardUID} does not serve here: ${because}`);
   }
 
-  /** Reads that need not be linearizable: of the primary, or of a replica that is in sync and hears from it. */
+  /** Reads that need not be linearizable: of a primary whose term has begun, or of a replica that is in sync and hears from it. */
   #checkReadable(): void {
     this.#checkOpen();
     const because = this.notReadable;
