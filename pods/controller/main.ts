@@ -3,15 +3,14 @@
  * internal ports. Several may run; each write is a compare-and-swap, so they do no harm to one another.
  */
 
-import { readFileSync } from 'node:fs';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { controllerOptions, readControllerConfig, type ControllerConfig } from '../kernel/config.ts';
-import { asShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { processLogger, type Logger } from '../kernel/logger.ts';
-import { optionsHelp, printableOptions, wantsHelp } from '../kernel/options.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { printableOptions } from '../kernel/options.ts';
 import { systemRandom } from '../kernel/random.ts';
-import { createShutdown, exitOnSignals, type Shutdown } from '../kernel/shutdown.ts';
+import { beginServer } from '../kernel/server-process.ts';
+import type { Shutdown } from '../kernel/shutdown.ts';
 import { programVersion } from '../kernel/version.ts';
 import { KubeClient } from '../kube/client.ts';
 import { kubeEndpoint } from '../kube/endpoint.ts';
@@ -30,20 +29,9 @@ const startRetryMs = 1_000;
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it works. */
 export async function main(argv: readonly string[]): Promise<number> {
-  if (wantsHelp(argv)) {
-    process.stdout.write(optionsHelp(command, controllerOptions));
-    return 0;
-  }
-  let config: ControllerConfig;
-  try {
-    config = readControllerConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-  } catch (error) {
-    process.stderr.write(`${command}: ${asShoalError(error).message}\n`);
-    return 2;
-  }
-  const logger = processLogger(config.logLevel);
-  const shutdown = createShutdown(systemClock, logger);
-  exitOnSignals(process, shutdown, systemClock);
+  const begun = beginServer(command, argv, controllerOptions, readControllerConfig);
+  if (typeof begun === 'number') return begun;
+  const { config, logger, shutdown } = begun;
   logger.info({ version: programVersion(), options: printableOptions(controllerOptions, config) }, 'starting');
   try {
     const address = await start(config, logger, shutdown);

@@ -9,12 +9,13 @@ import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { gatewayOptions, readGatewayConfig, type GatewayConfig } from '../kernel/config.ts';
-import { asShoalError, ShoalError } from '../kernel/errors.ts';
+import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { processLogger, type Logger } from '../kernel/logger.ts';
-import { optionsHelp, printableOptions, wantsHelp } from '../kernel/options.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { printableOptions } from '../kernel/options.ts';
 import { systemRandom } from '../kernel/random.ts';
-import { createShutdown, exitOnSignals, type Shutdown } from '../kernel/shutdown.ts';
+import { beginServer, startFailed } from '../kernel/server-process.ts';
+import type { Shutdown } from '../kernel/shutdown.ts';
 import { programVersion } from '../kernel/version.ts';
 import { kubeEndpoint } from '../kube/endpoint.ts';
 import { openKubeMetadata } from '../metadata/kube-metadata.ts';
@@ -33,20 +34,9 @@ const loadRetryMs = 500;
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
 export async function main(argv: readonly string[]): Promise<number> {
-  if (wantsHelp(argv)) {
-    process.stdout.write(optionsHelp(command, gatewayOptions));
-    return 0;
-  }
-  let config: GatewayConfig;
-  try {
-    config = readGatewayConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-  } catch (error) {
-    process.stderr.write(`${command}: ${asShoalError(error).message}\n`);
-    return 2;
-  }
-  const logger = processLogger(config.logLevel);
-  const shutdown = createShutdown(systemClock, logger);
-  exitOnSignals(process, shutdown, systemClock);
+  const begun = beginServer(command, argv, gatewayOptions, readGatewayConfig);
+  if (typeof begun === 'number') return begun;
+  const { config, logger, shutdown } = begun;
   const version = programVersion();
   logger.info({ version, options: printableOptions(gatewayOptions, config) }, 'starting');
   try {
@@ -55,11 +45,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(greeting(version, config, gateway));
     return await new Promise<number>(() => undefined);
   } catch (error) {
-    const { code, message } = asShoalError(error);
-    process.stderr.write(`${command}: ${code}: ${message}\n`);
-    if (code === 'INTERNAL') logger.error({ error: (error as { cause?: unknown }).cause ?? error }, 'start failed');
-    await shutdown.begin('start failed');
-    process.exit(1);
+    return await startFailed(command, error, begun);
   }
 }
 

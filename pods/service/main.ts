@@ -1,18 +1,16 @@
 /** `shoal pod`: a data pod of a cluster. Hosts the replicas that VectorShard objects give it, and serves gateways and other pods. */
 
-import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { podOptions, readPodConfig } from '../kernel/config.ts';
-import { asShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { processLogger, type Logger } from '../kernel/logger.ts';
+import type { Logger } from '../kernel/logger.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
-import { optionsHelp, wantsHelp } from '../kernel/options.ts';
 import { systemRandom } from '../kernel/random.ts';
-import { createShutdown, exitOnSignals, type Shutdown } from '../kernel/shutdown.ts';
+import { beginServer, startFailed } from '../kernel/server-process.ts';
+import type { Shutdown } from '../kernel/shutdown.ts';
 import { programVersion } from '../kernel/version.ts';
 import { kubeEndpoint } from '../kube/endpoint.ts';
 import { openPodLog } from '../log/pod-log.ts';
@@ -34,32 +32,19 @@ type Config = ReturnType<typeof readPodConfig>;
 
 const startRetryMs = 500;
 
+const command = 'shoal pod';
+
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
 export async function main(argv: readonly string[]): Promise<number> {
-  if (wantsHelp(argv)) {
-    process.stdout.write(optionsHelp('shoal pod', podOptions));
-    return 0;
-  }
-  let config: Config;
-  try {
-    config = readPodConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-  } catch (error) {
-    process.stderr.write(`shoal pod: ${asShoalError(error).message}\n`);
-    return 2;
-  }
-  const logger = processLogger(config.logLevel);
-  const shutdown = createShutdown(systemClock, logger);
-  exitOnSignals(process, shutdown, systemClock);
+  const begun = beginServer(command, argv, podOptions, readPodConfig);
+  if (typeof begun === 'number') return begun;
+  const { config, logger, shutdown } = begun;
   try {
     process.stdout.write(await start({ ...config, dataDirectory: resolve(config.dataDirectory) }, logger, shutdown));
     flushCompileCache();
     return await new Promise<number>(() => undefined);
   } catch (error) {
-    const { code, message } = asShoalError(error);
-    process.stderr.write(`shoal pod: ${code}: ${message}\n`);
-    if (code === 'INTERNAL') logger.error({ error: (error as { cause?: unknown }).cause ?? error }, 'start failed');
-    await shutdown.begin('start failed');
-    process.exit(1);
+    return await startFailed(command, error, begun);
   }
 }
 

@@ -3,31 +3,18 @@
 import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
-import { asShoalError } from '../kernel/errors.ts';
-import { systemClock } from '../kernel/clock.ts';
 import { readServerConfig, serverOptions, type ServerConfig } from '../kernel/config.ts';
-import { optionsHelp, wantsHelp } from '../kernel/options.ts';
-import { processLogger } from '../kernel/logger.ts';
-import { createShutdown, exitOnSignals } from '../kernel/shutdown.ts';
+import { beginServer, startFailed } from '../kernel/server-process.ts';
 import { programVersion } from '../kernel/version.ts';
 import { startStandalone, type Standalone } from './standalone.ts';
 
+const command = 'shoal standalone';
+
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage. Does not return while it serves. */
 export async function main(argv: readonly string[]): Promise<number> {
-  if (wantsHelp(argv)) {
-    process.stdout.write(optionsHelp('shoal standalone', serverOptions));
-    return 0;
-  }
-  let config: ServerConfig;
-  try {
-    config = readConfig(argv);
-  } catch (error) {
-    process.stderr.write(`shoal standalone: ${asShoalError(error).message}\n`);
-    return 2;
-  }
-  const logger = processLogger(config.logLevel);
-  const shutdown = createShutdown(systemClock, logger);
-  exitOnSignals(process, shutdown, systemClock);
+  const begun = beginServer(command, argv, serverOptions, readServerConfig);
+  if (typeof begun === 'number') return begun;
+  const { config, logger, shutdown } = begun;
   const version = programVersion();
   // Timers of the clock do not keep a process alive, and before the servers listen nothing else may.
   const alive = setInterval(() => undefined, 60_000);
@@ -52,16 +39,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(greeting(version, config, standalone));
     return await new Promise<number>(() => undefined);
   } catch (error) {
-    const { code, message } = asShoalError(error);
-    process.stderr.write(`shoal standalone: ${code}: ${message}\n`);
-    if (code === 'INTERNAL') logger.error({ error: (error as { cause?: unknown }).cause ?? error }, 'start failed');
-    await shutdown.begin('start failed');
-    process.exit(1);
+    return await startFailed(command, error, begun);
   }
-}
-
-function readConfig(argv: readonly string[]): ServerConfig {
-  return readServerConfig({ argv, environment: process.env, readFile: (path) => readFileSync(path, 'utf8') });
 }
 
 /** Printed once everything serves; the three lines can be pasted as they are. */
