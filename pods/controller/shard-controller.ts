@@ -14,17 +14,19 @@ import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
 import type { PodClient, ReplicaReport } from '../domain/pod-service.ts';
 import type { ObservedPod } from '../control/observation.ts';
-import type { PlacementFacts } from '../control/placement.ts';
-import { standingStop, type ShardFacts, type ShardStep } from '../control/shard-facts.ts';
+import { standingStop, type ShardStep } from '../control/shard-facts.ts';
 import { nextShardStep } from '../control/shard-step.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
 import { isDeleting, isUpToDate, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { CollectionWriter } from './collection-writer.ts';
+import { KnownFacts } from './known-facts.ts';
 import { KnownShards } from './known-shards.ts';
 import type { PodDirectory } from './pod-directory.ts';
 import { PodProber } from './pod-prober.ts';
 import { ShardWriter, type StepOutcome } from './shard-writer.ts';
+import { SwitchPauses } from './switch-pauses.ts';
+import { Unsettled } from './unsettled.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ShardControllerOptions {
@@ -44,11 +46,6 @@ const conflictDelayMs = 20;
 const failureDelayMs = 1_000;
 /** Everything that may matter announces itself; this is for what does not. */
 const restDelayMs = 10_000;
-/** What has been waited for so long is not waited for by `settled`. */
-const settleMsMax = 15_000;
-/** Between two attempts at a switchover that fails: each one stops writes for a while. It doubles. */
-const switchPauseMsMin = 1_000;
-const switchPauseMsMax = 60_000;
 const shardKey = (name: string): string => `shard/${name}`;
 const collectionKey = (name: string): string => `collection/${name}`;
 
@@ -61,35 +58,35 @@ export class ShardController {
   readonly #shardWriter: ShardWriter;
   readonly #collectionWriter: CollectionWriter;
   readonly #queue: WorkQueue;
-  readonly #lastGrants = new Map<string, { readonly session: string; readonly atMs: number }>();
-  /** By object name: the process that it was last known to name as primary, and since when. */
-  readonly #primaries = new Map<string, { readonly session: string | undefined; readonly sinceMs: number }>();
-  readonly #switchPauses = new Map<string, { readonly lengthMs: number; readonly untilMs: number }>();
+  readonly #facts: KnownFacts;
+  readonly #switchPauses: SwitchPauses;
   /** How often in a row a key has waited for something that should come soon. */
   readonly #soonCounts = new Map<string, number>();
   /** Keys that will be looked at soon, and what they wait for. */
-  readonly #unsettled = new Map<string, { readonly because: string; readonly sinceMs: number }>();
-  readonly #settledWaiters = new Set<() => void>();
+  readonly #unsettled: Unsettled;
   readonly #unwatch: (() => void)[] = [];
   #isStarted = false;
 
   constructor(options: ShardControllerOptions) {
     this.#options = options;
     this.#mutations = options.mutations ?? noMutations;
-    const { metadata, pods, clock, logger } = options;
+    const { metadata, pods, directory, clock, logger } = options;
+    this.#unsettled = new Unsettled(clock);
+    this.#switchPauses = new SwitchPauses(clock);
     this.#prober = new PodProber({ pods, clock, onChange: (now, before) => this.#onReport(now, before) });
+    this.#facts = new KnownFacts({ clock, directory, prober: this.#prober, shards: this.#shards, collections: this.#collections });
     this.#shardWriter = new ShardWriter({ metadata, pods, prober: this.#prober, clock, logger });
     this.#collectionWriter = new CollectionWriter({
       metadata,
       clock,
       logger,
-      placement: () => this.#placement(),
+      placement: () => this.#facts.placement(),
       known: (name) => this.#shards.get(name)?.shard,
       reserve: (names) => this.#shards.reserve(names),
       onShard: (shard) => this.#remember(shard, -Infinity),
       isServing: (shard) => this.#isServing(shard),
     });
-    this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key), onIdle: () => this.#wakeWaiters() });
+    this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key), onIdle: () => this.#unsettled.wake() });
   }
 
   /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read; may be tried again then. */
@@ -122,28 +119,13 @@ export class ShardController {
    * Resolves when all that answers has what it needs: every shard led, every collection ready, or not to be helped for
    * the moment, which is also what nothing has come of for a while.
    */
-  async settled(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const isOpen = ({ sinceMs }: { sinceMs: number }): boolean => clock.monotonicMs() - sinceMs < settleMsMax;
-    while (!this.#queue.isIdle || [...this.#unsettled.values()].some(isOpen)) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          timer.cancel();
-          this.#settledWaiters.delete(wake);
-          signal.removeEventListener('abort', wake);
-          resolve();
-        };
-        const timer = clock.after(limits.probeIntervalMs, wake);
-        this.#settledWaiters.add(wake);
-        signal.addEventListener('abort', wake, { once: true });
-      });
-    }
+  settled(signal: AbortSignal): Promise<void> {
+    return this.#unsettled.settled(() => this.#queue.isIdle, signal);
   }
 
   /** What is being waited for, by object; for status and tests. */
   unsettled(): ReadonlyMap<string, string> {
-    return new Map([...this.#unsettled].map(([key, { because }]) => [key, because]));
+    return this.#unsettled.reasons;
   }
 
   /** Pods as the controller sees them. */
@@ -215,10 +197,10 @@ export class ShardController {
   #examine(name: string): void {
     const known = this.#shards.get(name);
     if (known === undefined || !this.#isStarted) return;
-    const step = nextShardStep(this.#facts(known.shard, known.readAtMs, this.#collectionOf(known.shard), false), this.#mutations);
+    const step = nextShardStep(this.#facts.of(known.shard, known.readAtMs, this.#facts.collectionOf(known.shard), false), this.#mutations);
     if (needsNothing(known.shard, step)) {
       this.#rest(name, step);
-      const collection = this.#collectionOf(known.shard);
+      const collection = this.#facts.collectionOf(known.shard);
       if (collection !== undefined && !isUpToDate(collection)) this.#enqueue(collectionKey(collection.metadata.name));
     } else if (step.action === 'wait') this.#waitSoon(name, step.because);
     else if (step.action === 'nudge' && this.#soonCounts.has(shardKey(name))) this.#waitSoon(name, step.because);
@@ -227,7 +209,7 @@ export class ShardController {
 
   #enqueue(key: string, priority: 'urgent' | 'normal' = 'normal'): void {
     if (!this.#isStarted) return;
-    this.#await(key, this.#unsettled.get(key)?.because ?? 'it is looked at');
+    this.#unsettled.look(key);
     this.#queue.add(key, priority);
   }
 
@@ -235,29 +217,16 @@ export class ShardController {
     const key = shardKey(name);
     this.#soonCounts.delete(key);
     if (step.action === 'wait' || step.action === 'stop') this.#queue.addAfter(key, restDelayMs);
-    this.#settle(key);
+    this.#unsettled.settle(key);
   }
 
   #waitSoon(name: string, because: string): void {
     const key = shardKey(name);
     const count = this.#soonCounts.get(key) ?? 0;
     this.#soonCounts.set(key, count + 1);
-    this.#await(key, because);
+    this.#unsettled.await(key, because);
     for (const pod of this.#shards.get(name)?.shard.spec.replicas ?? []) this.#prober.askSoon(pod);
     this.#queue.addAfter(key, Math.min(soonMsMin * 2 ** Math.min(count, 10), limits.probeIntervalMs));
-  }
-
-  #await(key: string, because: string): void {
-    this.#unsettled.set(key, { because, sinceMs: this.#unsettled.get(key)?.sinceMs ?? this.#options.clock.monotonicMs() });
-  }
-
-  #settle(key: string): void {
-    this.#unsettled.delete(key);
-    if (this.#unsettled.size === 0) this.#wakeWaiters();
-  }
-
-  #wakeWaiters(): void {
-    for (const wake of [...this.#settledWaiters]) wake();
   }
 
   // A look.
@@ -271,7 +240,7 @@ export class ShardController {
     } catch (error) {
       const isConflict = hasCode(error, 'CONFLICT');
       if (!isConflict) this.#options.logger.warn({ error, object: key }, 'the step failed; looking again');
-      this.#await(key, 'the last step failed');
+      this.#unsettled.await(key, 'the last step failed');
       this.#queue.hold(key, isConflict ? conflictDelayMs : failureDelayMs);
     }
   }
@@ -282,10 +251,10 @@ export class ShardController {
     const shard = await metadata.shards.get(name);
     if (shard === undefined) return this.#forgetShard(name);
     const needsCollection = shard.status.authority === undefined || isDeleting(shard);
-    const collection = needsCollection ? await metadata.collections.get(collectionOfShard(name)) : this.#collectionOf(shard);
+    const collection = needsCollection ? await metadata.collections.get(collectionOfShard(name)) : this.#facts.collectionOf(shard);
     const { authority } = shard.status;
     const isPrimaryGone = shard.spec.acceptDataLoss !== undefined && authority !== undefined && (await directory.isGone(authority.primary.pod, authority.primary.podUID));
-    const step = nextShardStep(this.#facts(shard, readAtMs, collection, isPrimaryGone), this.#mutations);
+    const step = nextShardStep(this.#facts.of(shard, readAtMs, collection, isPrimaryGone), this.#mutations);
     this.#shards.put({ shard, readAtMs });
     if (needsNothing(shard, step)) return this.#rest(name, step);
     if (step.action === 'wait') {
@@ -296,22 +265,21 @@ export class ShardController {
     // What is about to be granted counts already for others that choose a primary now.
     if (step.action === 'bootstrap' || step.action === 'promote') this.#shards.put({ shard: { ...shard, status: { ...shard.status, authority: step.authority } }, readAtMs: -Infinity });
     const outcome = step.action === 'switch' ? await this.#switch(shard, step) : await this.#shardWriter.carryOut(shard, step);
-    if (outcome.granted !== undefined) this.#lastGrants.set(name, { session: outcome.granted, atMs: clock.monotonicMs() });
+    if (outcome.granted !== undefined) this.#facts.granted(name, outcome.granted);
     if (step.action === 'release') return this.#forgetShard(name);
     if (outcome.shard !== undefined) {
       this.#soonCounts.delete(shardKey(name));
-      this.#settle(shardKey(name));
+      this.#unsettled.settle(shardKey(name));
       this.#remember(outcome.shard, readAtMs);
     } else if (step.action === 'nudge') this.#waitSoon(name, step.because);
-    else this.#settle(shardKey(name));
+    else this.#unsettled.settle(shardKey(name));
   }
 
   async #switch(shard: VectorShard, step: ShardStep): Promise<StepOutcome> {
     const { name } = shard.metadata;
-    const nowMs = this.#options.clock.monotonicMs();
-    const pause = this.#switchPauses.get(name);
-    if (pause !== undefined && nowMs < pause.untilMs) {
-      this.#queue.addAfter(shardKey(name), pause.untilMs - nowMs);
+    const pauseMs = this.#switchPauses.remainingMs(name);
+    if (pauseMs > 0) {
+      this.#queue.addAfter(shardKey(name), pauseMs);
       return {};
     }
     let outcome: StepOutcome = {};
@@ -320,12 +288,8 @@ export class ShardController {
     } catch (error) {
       this.#options.logger.info({ error, shard: name }, 'the switchover failed; it is tried again later');
     }
-    if (outcome.shard !== undefined) this.#switchPauses.delete(name);
-    else {
-      const lengthMs = Math.min(switchPauseMsMax, pause === undefined ? switchPauseMsMin : 2 * pause.lengthMs);
-      this.#switchPauses.set(name, { lengthMs, untilMs: this.#options.clock.monotonicMs() + lengthMs });
-      this.#queue.addAfter(shardKey(name), lengthMs);
-    }
+    if (outcome.shard !== undefined) this.#switchPauses.forget(name);
+    else this.#queue.addAfter(shardKey(name), this.#switchPauses.failed(name));
     return outcome;
   }
 
@@ -333,7 +297,7 @@ export class ShardController {
     const collection = await this.#options.metadata.collections.get(name);
     if (collection === undefined) {
       this.#collections.delete(name);
-      return this.#settle(collectionKey(name));
+      return this.#unsettled.settle(collectionKey(name));
     }
     const isNew = this.#collections.get(name)?.metadata.resourceVersion !== collection.metadata.resourceVersion;
     this.#collections.set(name, collection);
@@ -341,21 +305,20 @@ export class ShardController {
     const outcome = await this.#collectionWriter.bringUp(collection);
     if (outcome.state === 'waiting') {
       // Each change of its shards brings it back; this is for what no change announces.
-      this.#await(collectionKey(name), outcome.because);
+      this.#unsettled.await(collectionKey(name), outcome.because);
       this.#queue.addAfter(collectionKey(name), restDelayMs);
       return;
     }
     if (outcome.state === 'stuck') this.#queue.addAfter(collectionKey(name), restDelayMs);
-    this.#settle(collectionKey(name));
+    this.#unsettled.settle(collectionKey(name));
   }
 
   #forgetShard(name: string): void {
     this.#shards.remove(name);
-    this.#lastGrants.delete(name);
-    this.#switchPauses.delete(name);
-    this.#primaries.delete(name);
+    this.#facts.forget(name);
+    this.#switchPauses.forget(name);
     this.#soonCounts.delete(shardKey(name));
-    this.#settle(shardKey(name));
+    this.#unsettled.settle(shardKey(name));
     this.#enqueue(collectionKey(collectionOfShard(name)));
   }
 
@@ -368,41 +331,6 @@ export class ShardController {
     const members = authority.inSync.filter(({ pod }) => this.#prober.pods.get(pod)?.isReachable === true);
     await Promise.all(members.map(({ pod }) => this.#shardWriter.tell(uid, pod)));
     return true;
-  }
-
-  #collectionOf(shard: VectorShard): VectorCollection | undefined {
-    const found = this.#collections.get(collectionOfShard(shard.metadata.name));
-    return found?.metadata.uid === shard.spec.collection.uid ? found : undefined;
-  }
-
-  #placement(): PlacementFacts {
-    const pods = this.#options.directory.list().map((pod) => ({ ...pod, isSilent: this.#prober.pods.get(pod.name)?.isSilent === true }));
-    return { pods, load: this.#shards.load };
-  }
-
-  #facts(shard: VectorShard, readAtMs: number, collection: VectorCollection | undefined, isPrimaryGone: boolean): ShardFacts {
-    const lastGrant = this.#lastGrants.get(shard.metadata.name);
-    return {
-      shard,
-      readAtMs,
-      collection,
-      pods: this.#prober.pods,
-      placement: this.#placement(),
-      primaryCounts: this.#shards.primaryCounts(shard),
-      primaryKnownAtMs: this.#primaryKnownAtMs(shard),
-      isPrimaryGone,
-      nowMs: this.#options.clock.monotonicMs(),
-      ...(lastGrant === undefined ? {} : { lastGrant }),
-    };
-  }
-
-  #primaryKnownAtMs({ metadata: { name }, status }: VectorShard): number {
-    const session = status.authority?.primary.session;
-    const known = this.#primaries.get(name);
-    if (known !== undefined && known.session === session) return known.sinceMs;
-    const sinceMs = this.#options.clock.monotonicMs();
-    this.#primaries.set(name, { session, sinceMs });
-    return sinceMs;
   }
 }
 
