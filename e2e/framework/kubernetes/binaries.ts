@@ -1,14 +1,14 @@
 /**
- * The programs of a Kubernetes control plane, built from Go modules (`build/`) because that needs no registry of images.
- * The first build takes minutes and goes into a cache outside the checkout, named by what it is made of; later runs find it.
+ * The programs of a Kubernetes cluster, built from Go modules (`build/`) because that needs no registry of images. The first
+ * build of each takes minutes and goes into a cache outside the checkout, named by what it is made of; later runs find it.
  *
- *     ~/.cache/shoal-e2e/<hash of the go.mod and go.sum files and the flags>/kube-apiserver, etcd
+ *     ~/.cache/shoal-e2e/kube-apiserver-<hash of its module's files and its flags>/kube-apiserver
  */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { homedir, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -16,40 +16,71 @@ const modules = join(import.meta.dirname, 'build');
 const kubernetesVersion = 'v1.34.4';
 const versionPackage = 'k8s.io/component-base/version';
 
-/** Each program with the folder of its module, its main package, and what the linker is told. */
+interface Source {
+  /** Folder of its module in `build/`. */
+  readonly module: string;
+  /** Its main package. */
+  readonly package: string;
+  /** What the linker is told. */
+  readonly variables: readonly string[];
+}
+
+const ofKubernetes = (name: string): Source => ({
+  module: 'kubernetes',
+  package: `k8s.io/kubernetes/cmd/${name}`,
+  variables: [`${versionPackage}.gitVersion=${kubernetesVersion}`, `${versionPackage}.gitMajor=1`, `${versionPackage}.gitMinor=34`],
+});
+
 const programs = {
   etcd: { module: 'etcd', package: 'go.etcd.io/etcd/server/v3', variables: [] },
-  'kube-apiserver': {
-    module: 'kubernetes',
-    package: 'k8s.io/kubernetes/cmd/kube-apiserver',
-    variables: [`${versionPackage}.gitVersion=${kubernetesVersion}`, `${versionPackage}.gitMajor=1`, `${versionPackage}.gitMinor=34`],
-  },
-} as const;
+  'kube-apiserver': ofKubernetes('kube-apiserver'),
+  'kube-controller-manager': ofKubernetes('kube-controller-manager'),
+  'kube-scheduler': ofKubernetes('kube-scheduler'),
+  kubelet: ofKubernetes('kubelet'),
+  'kube-proxy': ofKubernetes('kube-proxy'),
+  kubectl: ofKubernetes('kubectl'),
+  coredns: { module: 'coredns', package: '.', variables: [] },
+  'local-path-provisioner': { module: 'local-path-provisioner', package: 'github.com/rancher/local-path-provisioner', variables: [] },
+  contour: { module: 'contour', package: 'github.com/projectcontour/contour/cmd/contour', variables: [] },
+  helm: { module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: [] },
+  pause: { module: 'pause', package: '.', variables: [] },
+} as const satisfies Readonly<Record<string, Source>>;
 export type Program = keyof typeof programs;
+
+/** What suites need that use the Kubernetes API without any node. */
+export const apiPrograms: readonly Program[] = ['etcd', 'kube-apiserver'];
+
+/** What a cluster with nodes needs, the slowest to build first. */
+export const clusterPrograms = Object.keys(programs).sort((a, b) => Number(b === 'kubelet') - Number(a === 'kubelet')) as readonly Program[];
 
 /** The path of a program; builds it first where it is not in the cache. */
 export async function kubernetesProgram(program: Program): Promise<string> {
-  const directory = cacheDirectory();
-  const path = join(directory, program);
-  if (existsSync(path)) return path;
-  mkdirSync(directory, { recursive: true });
-  await build(program, path);
+  const path = programPath(program);
+  if (!existsSync(path)) {
+    mkdirSync(join(path, '..'), { recursive: true });
+    await build(program, path);
+  }
   return path;
 }
 
-export const kubernetesPrograms = Object.keys(programs) as readonly Program[];
+export function isBuilt(program: Program): boolean {
+  return existsSync(programPath(program));
+}
 
-function cacheDirectory(): string {
-  const hash = createHash('sha256').update(JSON.stringify(programs));
-  for (const module of new Set(Object.values(programs).map(({ module }) => module))) {
-    for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(modules, module, file)));
+/** The hash is over the program's own row and module, so that a change of one program leaves the others in the cache. */
+function programPath(program: Program): string {
+  const source = programs[program];
+  const hash = createHash('sha256').update(JSON.stringify(source));
+  const module = join(modules, source.module);
+  for (const file of readdirSync(module).sort()) {
+    if (/^go\.(mod|sum)$|\.go$/.test(file)) hash.update(`\0${file}\0`).update(readFileSync(join(module, file)));
   }
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  return join(cache, 'shoal-e2e', hash.digest('hex').slice(0, 16));
+  return join(cache, 'shoal-e2e', `${program}-${hash.digest('hex').slice(0, 16)}`, program);
 }
 
 async function build(program: Program, path: string): Promise<void> {
-  const { module, package: main, variables } = programs[program];
+  const { module, package: main, variables }: Source = programs[program];
   const cwd = join(modules, module);
   const go = goCommand();
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' };
@@ -60,6 +91,8 @@ async function build(program: Program, path: string): Promise<void> {
   const packageCount = await countPackages(go, main, cwd, env);
   const flags = ['-v', '-trimpath', '-buildvcs=false', '-ldflags', ['-s', '-w', ...variables.map((variable) => `-X ${variable}`)].join(' ')];
   const child = spawn(go, ['build', ...flags, '-o', fresh, main], { cwd, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  // Whatever else the machine does comes first.
+  if (child.pid !== undefined) setPriority(child.pid, 5);
   const lastLines: string[] = [];
   let built = 0;
   // -v names each package as it is compiled; those that Go has in its own cache are not named.
@@ -77,7 +110,7 @@ async function build(program: Program, path: string): Promise<void> {
   say(`built ${program} in ${seconds(startedMs)} s`);
 }
 
-/** Also downloads what is missing, so that the build itself reads from disk alone. */
+/** Also downloads what is missing, so that the build itself reads from disk alone. Go fetches a newer toolchain itself where a module asks for one. */
 async function countPackages(go: string, main: string, cwd: string, env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(go, ['list', '-deps', main], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
   let count = 0;
@@ -94,7 +127,7 @@ function goCommand(): string {
     throw new Error(`${go} is ${stdout.trim()}; the Kubernetes suites need Go 1.24 or newer: https://go.dev/doc/install`);
   }
   throw new Error(
-    'The Kubernetes suites build kube-apiserver and etcd from source, and there is no Go on this machine.\n' +
+    'The Kubernetes suites build Kubernetes from source, and there is no Go on this machine.\n' +
       'Install Go 1.24 or newer (https://go.dev/doc/install) and have `go` in the PATH, then run this again.',
   );
 }
