@@ -6,11 +6,11 @@ import { placeReplicas, type PlaceablePod } from './placement.ts';
 
 const pod = placeable;
 const zoned = [
-  pod('a1', { zone: 'A', node: '1' }),
-  pod('a2', { zone: 'A', node: '1' }),
-  pod('a3', { zone: 'A', node: '2' }),
-  pod('b1', { zone: 'B', node: '3' }),
-  pod('b2', { zone: 'B', node: '3' }),
+  pod('a1', { domains: ['A', '1'] }),
+  pod('a2', { domains: ['A', '1'] }),
+  pod('a3', { domains: ['A', '2'] }),
+  pod('b1', { domains: ['B', '3'] }),
+  pod('b2', { domains: ['B', '3'] }),
 ];
 const plain = ['p', 'q', 'r', 's'].map((name) => pod(name));
 
@@ -27,6 +27,11 @@ const cases: { name: string; count: number; present?: string[]; leaving?: string
   { name: 'a silent pod keeps what it has', count: 2, present: ['p', 'q'], pods: [pod('p', { isSilent: true }), pod('q'), pod('r')], expected: ['p', 'q'] },
   { name: 'a silent pod gets nothing new', count: 2, present: ['q'], pods: [pod('p', { isSilent: true }), pod('q'), pod('r')], expected: ['q', 'r'] },
   { name: 'a full pod gets nothing new', count: 2, present: ['q'], pods: [pod('p', { freeBytes: 0 }), pod('q'), pod('r')], expected: ['q', 'r'] },
+  { name: 'a closed pod keeps what it has', count: 2, present: ['p', 'q'], pods: [pod('p', { isClosed: true }), pod('q'), pod('r')], expected: ['p', 'q'] },
+  { name: 'a closed pod gets nothing new', count: 2, present: ['q'], pods: [pod('p', { isClosed: true }), pod('q'), pod('r')], expected: ['q', 'r'] },
+  { name: 'a pod that is being replaced keeps what it has, and gets nothing new', count: 3, present: ['p', 'q'], pods: [pod('p', { isBeingReplaced: true }), pod('q'), pod('r'), pod('a', { isBeingReplaced: true })], expected: ['p', 'q', 'r'] },
+  { name: 'a third kind of domain counts after the first two', count: 2, present: ['r1'], pods: [pod('r1', { domains: ['A', 'x', '1'] }), pod('r2', { domains: ['A', 'x', '1'] }), pod('r3', { domains: ['A', 'x', '2'] })], expected: ['r1', 'r3'] },
+  { name: 'nodes without the label are all alike', count: 2, pods: [pod('p', { domains: ['', '1'] }), pod('q', { domains: ['', '1'] }), pod('r', { domains: ['', '2'] })], expected: ['p', 'r'] },
   { name: 'a draining pod is left', count: 2, present: ['p', 'q'], pods: [pod('p', { isDraining: true }), pod('q'), pod('r')], expected: ['q', 'r'] },
   { name: 'a draining pod is not left where there is no other', count: 2, present: ['p', 'q'], pods: [pod('p', { isDraining: true }), pod('q')], expected: 'refuse' },
   { name: 'a replica too many goes from the crowded zone', count: 2, present: ['b1', 'a1', 'a3'], pods: zoned, load: { a3: 1 }, expected: ['b1', 'a1'] },
@@ -44,18 +49,18 @@ test('many shards: loads differ by one at most where pods are alike, and what wa
   const seed = Number(process.env['SHOAL_SEED'] ?? 1);
   for (let run = seed; run < seed + 50; run++) {
     const random = seededRandom(run);
-    const pods = Array.from({ length: 3 + below(random, 6) }, (_, i) => pod(`p${i}`, { zone: `z${i % 3}` }));
+    const pods = Array.from({ length: 3 + below(random, 6) }, (_, i) => pod(`p${i}`, { domains: [`z${i % 3}`] }));
     const load = new Map<string, number>();
     const placed: string[][] = [];
     for (let shard = 0; shard < 60; shard++) {
       const placement = placeReplicas(3, [], [], { pods, load });
       assert(placement.action === 'place');
       placed.push([...placement.replicas]);
-      assert.equal(new Set(placement.replicas.map((name) => pods.find((each) => each.name === name)!.zone)).size, 3, `SHOAL_SEED=${run}`);
+      assert.equal(new Set(placement.replicas.map((name) => pods.find((each) => each.name === name)!.domains![0])).size, 3, `SHOAL_SEED=${run}`);
       for (const name of placement.replicas) load.set(name, (load.get(name) ?? 0) + 1);
     }
     for (const zone of ['z0', 'z1', 'z2']) {
-      const loads = pods.filter((each) => each.zone === zone).map(({ name }) => load.get(name) ?? 0);
+      const loads = pods.filter((each) => each.domains![0] === zone).map(({ name }) => load.get(name) ?? 0);
       assert(Math.max(...loads) - Math.min(...loads) <= 1, `SHOAL_SEED=${run}: ${loads.join()}`);
     }
     for (const replicas of placed) assert.deepEqual(placeReplicas(3, replicas, [], { pods, load }), { action: 'place', replicas, because: 'placed as wanted' });

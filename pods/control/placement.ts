@@ -5,12 +5,19 @@
 
 export interface PlaceablePod {
   readonly name: string;
-  readonly zone?: string;
-  readonly node?: string;
+  /**
+   * Where it runs: values of the labels that replicas are spread over (its zone, its node, …), the most important first; ''
+   * where its node lacks the label. Pods that are compared have values of the same labels.
+   */
+  readonly domains?: readonly string[];
   /** Bytes of storage that are free; at 0 it takes no new replica. */
   readonly freeBytes?: number;
   /** Takes no new replica; those it has shall go. */
   readonly isDraining: boolean;
+  /** Takes no new replica; those it has stay. */
+  readonly isClosed?: boolean;
+  /** It will be away for a moment: it takes no new replica, leads nothing, and what cannot spare a member leaves it. */
+  readonly isBeingReplaced?: boolean;
   /** One that does not answer takes no new replica; those it has stay. */
   readonly isSilent: boolean;
 }
@@ -41,31 +48,52 @@ export function placeReplicas(count: number, present: readonly string[], leaving
   }
   const replicas = [...kept];
   while (replicas.length < count) {
-    const open = facts.pods.filter((pod) => !pod.isDraining && !pod.isSilent && pod.freeBytes !== 0 && !replicas.includes(pod.name));
+    const open = facts.pods.filter((pod) => isOpen(pod) && !replicas.includes(pod.name));
     if (open.length === 0) return { action: 'refuse', because: `${count} replicas need ${count} pods, and there is room on ${replicas.length}` };
     replicas.push(pick(open.map(({ name }) => ranked(name, replicas, byName, facts)), 'first'));
   }
   return { action: 'place', replicas, because: reason(present, replicas, dropped, byName) };
 }
 
+/** Whether it takes new replicas. */
+export function isOpen(pod: PlaceablePod): boolean {
+  return !pod.isDraining && pod.isClosed !== true && pod.isBeingReplaced !== true && !pod.isSilent && pod.freeBytes !== 0;
+}
+
 /** What is compared, the most important first; less is better. */
-type Rank = readonly [zoneMates: number, nodeMates: number, load: number, takenBytes: number, name: string];
+interface Rank {
+  /** Of the shard's other replicas, those in the same domain, for each kind of domain. */
+  readonly mates: readonly number[];
+  readonly load: number;
+  readonly freeBytes: number;
+  readonly name: string;
+}
 
 function ranked(name: string, mates: readonly string[], byName: ReadonlyMap<string, PlaceablePod>, facts: PlacementFacts): Rank {
   const pod = byName.get(name);
-  const zoneMates = mates.filter((mate) => pod?.zone !== undefined && byName.get(mate)?.zone === pod.zone).length;
-  const nodeMates = mates.filter((mate) => pod?.node !== undefined && byName.get(mate)?.node === pod.node).length;
-  return [zoneMates, nodeMates, facts.load.get(name) ?? 0, -(pod?.freeBytes ?? 0), name];
+  return { mates: matesByDomain(pod, mates.map((mate) => byName.get(mate))), load: facts.load.get(name) ?? 0, freeBytes: pod?.freeBytes ?? 0, name };
+}
+
+/** How many of the others share each of the pod's domains. */
+export function matesByDomain(pod: PlaceablePod | undefined, others: readonly (PlaceablePod | undefined)[]): number[] {
+  return (pod?.domains ?? []).map((domain, level) => (domain === '' ? 0 : others.filter((other) => other?.domains?.[level] === domain).length));
 }
 
 function pick(ranks: readonly Rank[], which: 'first' | 'last'): string {
-  const ordered = [...ranks].sort(compare);
-  return ordered.at(which === 'first' ? 0 : -1)![4];
+  return [...ranks].sort(compare).at(which === 'first' ? 0 : -1)!.name;
 }
 
 function compare(a: Rank, b: Rank): number {
-  const at = a.findIndex((value, index) => value !== b[index]);
-  return at < 0 ? 0 : a[at]! < b[at]! ? -1 : 1;
+  return compareLevels(a.mates, b.mates) || a.load - b.load || b.freeBytes - a.freeBytes || (a.name < b.name ? -1 : 1);
+}
+
+/** By the first difference; a level that one of them does not have counts as 0. */
+export function compareLevels(a: readonly number[], b: readonly number[]): number {
+  for (let level = 0; level < Math.max(a.length, b.length); level++) {
+    const difference = (a[level] ?? 0) - (b[level] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 function others(names: readonly string[], name: string): string[] {

@@ -59,14 +59,7 @@ export class KubePodDirectory implements PodDirectory {
     if (found === undefined) this.#pods.delete(name);
     else {
       const { labels = {}, annotations = {} } = found.metadata;
-      const node = found.spec?.nodeName;
-      const zone = labels[zoneLabel];
-      this.#pods.set(name, {
-        name,
-        isDraining: annotations[drainAnnotation] === 'true',
-        ...(node === undefined ? {} : { node }),
-        ...(zone === undefined ? {} : { zone }),
-      });
+      this.#pods.set(name, { name, domains: [labels[zoneLabel] ?? '', found.spec?.nodeName ?? ''], isDraining: annotations[drainAnnotation] === 'true' });
     }
     for (const watcher of this.#watchers) watcher();
   }

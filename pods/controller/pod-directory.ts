@@ -2,12 +2,16 @@
 
 export interface DirectoryPod {
   readonly name: string;
-  readonly zone?: string;
-  readonly node?: string;
+  /** Where it runs, as `PlaceablePod` has it: its zone, its node, … */
+  readonly domains?: readonly string[];
   /** Bytes of storage that are free, where it is known. */
   readonly freeBytes?: number;
   /** Its replicas shall move to other pods. */
   readonly isDraining: boolean;
+  /** It takes no new replica; those it has stay. */
+  readonly isClosed?: boolean;
+  /** It will be away for a moment. */
+  readonly isBeingReplaced?: boolean;
 }
 
 export interface PodDirectory {
