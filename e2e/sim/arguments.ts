@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { logLevels, type LogLevel } from '../../pods/kernel/logger.ts';
-import { faultKinds, type FaultKind } from './cluster/faults.ts';
+import { faultKinds, type FaultKind } from './cluster/faults/fault-table.ts';
 import { mutationNames, type MutationName } from '../../pods/kernel/mutations.ts';
 
 export interface SimulationOptions {

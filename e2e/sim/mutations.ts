@@ -5,7 +5,7 @@
 
 import type { MutationName } from '../../pods/kernel/mutations.ts';
 import type { Shape } from './cluster/cluster-run.ts';
-import type { FaultKind } from './cluster/faults.ts';
+import type { FaultKind } from './cluster/faults/fault-table.ts';
 
 export interface Hunt {
   readonly kinds: readonly FaultKind[];

@@ -1,7 +1,7 @@
 /** What all runs of an invocation came to: what was injected, what was checked, how fast. */
 
 import type { RunReport } from './cluster/cluster-run.ts';
-import { faultKinds } from './cluster/faults.ts';
+import { faultKinds } from './cluster/faults/fault-table.ts';
 
 export class Totals {
   readonly #startMs = performance.now();

@@ -3,7 +3,7 @@
  * way. Only masks change; the seed, and with it what every fault and client would do, stays.
  */
 
-import type { FaultKind } from './faults.ts';
+import type { FaultKind } from './faults/fault-table.ts';
 import { noMask, type Mask, type RunReport } from './cluster-run.ts';
 
 export interface Shrunk {

@@ -2,7 +2,7 @@
 
 import { noMutations } from '../../../pods/kernel/mutations.ts';
 import { noMask, runCluster, type Mask, type RunReport } from './cluster-run.ts';
-import type { FaultKind } from './faults.ts';
+import type { FaultKind } from './faults/fault-table.ts';
 import { shrink, tellStory } from './shrink.ts';
 import { toyCluster } from './toy-cluster.fixture.ts';
 
