@@ -68,6 +68,20 @@ module.exports = {
     ...layers,
     ...confined,
     {
+      name: 'operator-imports-down',
+      comment: 'operator/ may import of pods/ only what decides and what speaks to Kubernetes; its main puts the parts together.',
+      severity: 'error',
+      from: { path: '^operator/', pathNot: [...testFiles, ...mains] },
+      to: { path: '^(pods|proto|e2e|shoal\\.ts)', pathNot: ['kernel', 'domain', 'telemetry', 'kube', 'metadata', 'control', 'controller'].map((name) => `^pods/${name}/`) },
+    },
+    {
+      name: 'operator-layers',
+      comment: 'What is desired and what is observed know nothing of who acts upon them.',
+      severity: 'error',
+      from: { path: '^operator/(desired|observe|runtime)/', pathNot: testFiles },
+      to: { path: '^operator/(controllers|day2)/' },
+    },
+    {
       name: 'known-folder',
       comment: 'A new folder of pods/ says in this file what it may import.',
       severity: 'error',

@@ -169,6 +169,22 @@ export const limits = {
   /** A connection that is silent for so long is probed by the kernel. */
   kubeKeepAliveProbeMs: 10_000,
 
+  // Operator
+  /** A leader that could not renew its Lease stops so long after it last sent a renewal that was confirmed. */
+  leaseHeldMsMax: 5_000,
+  leaseRenewMs: 1_500,
+  /** Who has seen the same record for so long takes the Lease; more than `leaseHeldMsMax`. */
+  leaseTakeoverMs: 8_000,
+  /** Objects of one kind that are looked at at a time. */
+  reconcilesInFlightMax: 8,
+  /** Changes that come within this time are seen by one look. */
+  reconcileGatherMs: 50,
+  reconcileFirstBackoffMs: 200,
+  reconcileBackoffMsMax: 30_000,
+  /** Everything announces itself; this is for what does not. */
+  reconcileRestMs: 300_000,
+  eventsPerMinuteMax: 300,
+
   // Router
   /** From its first failure on a request of a shard is tried again for so long, if its deadline allows (the last error). */
   shardRetryMsMax: 15_000,
@@ -252,6 +268,12 @@ export const limits = {
   wireOpeningMessageCountMax: 1_024,
   wireReconnectDelayMs: 50,
   wireReconnectDelayMsMax: 2_000,
+  /** Connections that shall use a renewed certificate are made anew within so long, each at its own time. */
+  wireRenewalSpreadMs: 30_000,
+  /** What is under way on a connection that another has replaced gets so long to end. */
+  wireRetireMsMax: 30_000,
+  /** A connection whose other side comes from an authority that is trusted no more ends at the latest after so long. */
+  wireDistrustedMsMax: 120_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,

@@ -39,6 +39,8 @@ export interface CollectionWatchOptions {
   readonly path: string;
   readonly labelSelector?: string;
   readonly onChange: (name: string) => void;
+  /** After each list: what is not known then is not there. */
+  readonly onListed?: () => void;
 }
 
 type WatchEnd = 'ended' | 'expired';
@@ -59,6 +61,16 @@ export class CollectionWatch {
 
   get(name: string): RawObject | undefined {
     return this.#objects.get(name);
+  }
+
+  /** All that is known, in no order. */
+  objects(): Iterable<RawObject> {
+    return this.#objects.values();
+  }
+
+  /** Whether everything was listed once: before that, what is not known may be there. */
+  get hasListed(): boolean {
+    return this.#heardMs !== undefined;
   }
 
   /** Whether everything was listed, and the watch has been heard of lately. */
@@ -100,6 +112,7 @@ export class CollectionWatch {
     for (const name of absent) this.#drop(name);
     this.#version = version;
     this.#heard();
+    this.#options.onListed?.();
   }
 
   /** Resolves when the server ends the watch, as it does now and then, or when it no longer has the version. */
