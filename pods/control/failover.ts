@@ -125,11 +125,11 @@ function examine(facts: ShardFacts, authority: ShardAuthority, member: ShardMemb
   return { refused, why: pod.report.askedAtMs >= claim.report.answeredAtMs ? 'lacks-entries' : 'early' };
 }
 
-/** Most entries first; then no draining pod, fewest primaries, name. */
+/** Most entries first; then no pod that drains or is about to be replaced, fewest primaries, name. */
 function compareCandidates(facts: ShardFacts, a: Candidate, b: Candidate): number {
-  const isDraining = ({ member }: Candidate): number => (facts.placement.pods.some(({ name, isDraining: drains }) => name === member.pod && drains) ? 1 : 0);
+  const isGoing = ({ member }: Candidate): number => (facts.placement.pods.some(({ name, isDraining, isBeingReplaced }) => name === member.pod && (isDraining || isBeingReplaced === true)) ? 1 : 0);
   const primaries = ({ member }: Candidate): number => facts.primaryCounts.get(member.pod) ?? 0;
-  return b.found.replica.lastSeq - a.found.replica.lastSeq || isDraining(a) - isDraining(b) || primaries(a) - primaries(b) || (a.member.pod < b.member.pod ? -1 : 1);
+  return b.found.replica.lastSeq - a.found.replica.lastSeq || isGoing(a) - isGoing(b) || primaries(a) - primaries(b) || (a.member.pod < b.member.pod ? -1 : 1);
 }
 
 /** A human's word for a copy that may lack acknowledged writes: it names the copy and the term, and the old primary is gone. */

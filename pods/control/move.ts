@@ -7,7 +7,7 @@
  */
 
 import type { VectorShard } from '../metadata/objects.ts';
-import { placeReplicas } from './placement.ts';
+import { isOpen, placeReplicas, type PlacementFacts } from './placement.ts';
 import type { ShardFacts, ShardStep } from './shard-facts.ts';
 import { decideSwitchover } from './switchover.ts';
 
@@ -20,7 +20,7 @@ export function decideMove(facts: ShardFacts): ShardStep {
   const { inSync, primary } = shard.status.authority!;
   if (collection === undefined) return { action: 'none', because: 'its collection is not there' };
   const { replicas, minInSync } = collection.spec.replication;
-  const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], facts.placement);
+  const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], sparing(facts.placement, replicas <= minInSync));
   if (placement.action === 'refuse') return { action: 'none', because: placement.because };
   const wanted = placement.replicas;
   const { because } = placement;
@@ -32,7 +32,7 @@ export function decideMove(facts: ShardFacts): ShardStep {
   const recalled = leaving.filter((pod) => wanted.includes(pod));
   if (recalled.length > 0) return changed(shard, { leaving: leaving.filter((pod) => !recalled.includes(pod)) }, `${recalled.join(', ')} may stay`);
   if (missing.length > 0 && shard.spec.replicas.length < replicaCountMax) return changed(shard, { replicas: [...shard.spec.replicas, missing[0]!] }, because);
-  if (surplus.length === 0) return { action: 'none', because };
+  if (surplus.length === 0) return standing(facts, because);
 
   const isInSync = (pod: string): boolean => inSync.some((member) => member.pod === pod);
   const behind = wanted.filter((pod) => shard.spec.replicas.includes(pod) && !isInSync(pod));
@@ -41,6 +41,26 @@ export function decideMove(facts: ShardFacts): ShardStep {
   if (!surplus.every((pod) => leaving.includes(pod))) return changed(shard, { leaving: surplus }, `${because}; ${surplus.join(', ')} shall leave`);
   if (surplus.some(isInSync)) return { action: 'wait', soon: false, because: `${because}; ${surplus.filter(isInSync).join(', ')} is still in sync` };
   return changed(shard, { replicas: shard.spec.replicas.filter((pod) => !surplus.includes(pod)), leaving: [] }, `${surplus.join(', ')} has left`);
+}
+
+/**
+ * A shard that needs all of its members in sync can spare none while a pod is replaced: its replica there goes elsewhere
+ * first, as from a pod that drains.
+ */
+function sparing(placement: PlacementFacts, sparesNone: boolean): PlacementFacts {
+  if (!sparesNone) return placement;
+  return { ...placement, pods: placement.pods.map((pod) => (pod.isBeingReplaced === true ? { ...pod, isDraining: true } : pod)) };
+}
+
+/** All replicas are where they shall be. One may be better off elsewhere, or the primary's pod be about to go. */
+function standing(facts: ShardFacts, because: string): ShardStep {
+  const { shard, placement, rebalanceTo } = facts;
+  const { inSync, primary } = shard.status.authority!;
+  const stateOf = (name: string): PlacementFacts['pods'][number] | undefined => placement.pods.find((pod) => pod.name === name);
+  if (stateOf(primary.pod)?.isBeingReplaced === true && inSync.length > 1) return decideSwitchover(facts, inSync, `${primary.pod} is about to be replaced`);
+  const target = rebalanceTo === undefined || shard.spec.replicas.includes(rebalanceTo) ? undefined : stateOf(rebalanceTo);
+  if (target === undefined || !isOpen(target) || shard.spec.replicas.length >= replicaCountMax) return { action: 'none', because };
+  return changed(shard, { replicas: [...shard.spec.replicas, target.name] }, `${target.name} takes a replica, for a better balance`);
 }
 
 /** Nothing is in any replica yet, so they can be anywhere. */

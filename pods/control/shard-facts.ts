@@ -13,6 +13,8 @@ export interface ShardFacts {
   readonly collection: VectorCollection | undefined;
   readonly pods: ReadonlyMap<string, ObservedPod>;
   readonly placement: PlacementFacts;
+  /** Where one of its replicas shall go for a better balance (`rebalance.ts`). */
+  readonly rebalanceTo?: string;
   /** How many other shards each pod leads. */
   readonly primaryCounts: ReadonlyMap<string, number>;
   /** Since when it is known here that the authority names this process as primary: what its pod was asked before may be of an earlier one. */

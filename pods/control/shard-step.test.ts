@@ -13,6 +13,7 @@ import { nextShardStep } from './shard-step.ts';
 import { confirmSwitchover } from './switchover.ts';
 
 const draining = (...names: string[]): ShardFacts['placement'] => ({ pods: ['a', 'b', 'c', 'd', 'e'].map((name) => placeable(name, { isDraining: names.includes(name) })), load: new Map() });
+const replacing = (name: string): ShardFacts['placement'] => ({ ...draining(), pods: draining().pods.map((each) => (each.name === name ? { ...each, isBeingReplaced: true } : each)) });
 const four = ['a', 'b', 'c', 'd'];
 const spec = (change: Partial<VectorShard['spec']>): VectorShard['spec'] => shard(change).spec;
 const withFour = (inSync: readonly string[], change: Partial<VectorShard['spec']> = {}, primary = 'b'): VectorShard =>
@@ -32,6 +33,14 @@ const cases: { name: string; shard: VectorShard; pods?: Record<string, PodCase>;
   { name: 'A2: waits until it is out of sync', shard: withFour(four, { leaving: ['a'] }), pods: bLeads, facts: { placement: draining('a') }, expected: { action: 'wait', soon: false } },
   { name: 'A2: then it goes from the replicas', shard: withFour(['b', 'c', 'd'], { leaving: ['a'] }), pods: bLeads, facts: { placement: draining('a') }, expected: { action: 'change-spec', spec: spec({ replicas: ['b', 'c', 'd'] }) } },
   { name: 'A2: one that may stay after all', shard: withFour(['b', 'c', 'd'], { leaving: ['a'] }), pods: bLeads, facts: { collection: collection(4, 2), placement: draining() }, expected: { action: 'change-spec', spec: spec({ replicas: four }) } },
+  { name: 'a pod is about to be replaced: its primary is switched over', shard: shard(), facts: { placement: replacing('a') }, expected: { action: 'switch', to: member('b') } },
+  { name: 'a pod is about to be replaced: backups stay', shard: shard(), facts: { placement: replacing('b') }, expected: { action: 'none' } },
+  { name: 'a pod is about to be replaced: nobody is switched over to it', shard: shard(), facts: { placement: { ...draining(), pods: replacing('b').pods.map((each) => (each.name === 'a' ? { ...each, isBeingReplaced: true } : each)) } }, expected: { action: 'switch', to: member('c') } },
+  { name: 'a pod is about to be replaced: a shard that can spare no member leaves it', shard: shard({ minInSync: 3 }), facts: { collection: collection(3, 3), placement: replacing('b') }, expected: { action: 'change-spec', spec: spec({ minInSync: 3, replicas: four }) } },
+  { name: 'a pod is about to be replaced: the only member has nobody to be followed by', shard: shard({ replicas: ['a'], minInSync: 1 }, { authority: authority({ inSync: [member('a')] }) }), facts: { collection: collection(1, 1), placement: { pods: [placeable('a', { isBeingReplaced: true })], load: new Map() } }, expected: { action: 'none' } },
+  { name: 'balance: one more replica first, then one too many', shard: shard(), facts: { placement: draining(), rebalanceTo: 'd' }, expected: { action: 'change-spec', spec: spec({ replicas: four }) } },
+  { name: 'balance: then the most loaded leaves', shard: withFour(four), pods: bLeads, facts: { placement: { ...draining(), load: new Map([['a', 5]]) }, rebalanceTo: 'd' }, expected: { action: 'change-spec', spec: spec({ replicas: four, leaving: ['a'] }) } },
+  { name: 'balance: not to a pod that drains by now', shard: shard(), facts: { placement: draining('d'), rebalanceTo: 'd' }, expected: { action: 'none' } },
   { name: 'A2: fewer replicas are wanted', shard: withFour(four), pods: bLeads, facts: { placement: draining() }, expected: { action: 'change-spec', spec: spec({ replicas: four, leaving: ['d'] }) } },
   { name: 'another minInSync is wanted', shard: shard(), facts: { collection: collection(3, 1) }, expected: { action: 'change-spec', spec: spec({ minInSync: 1 }) } },
   { name: 'promotion comes before all moves', shard: shard(), pods: { a: { isSilent: true } }, facts: { placement: draining('b') }, expected: { action: 'promote', authority: authority({ term: 6, primary: primaryOn('c') }) } },
@@ -125,7 +134,8 @@ describe('random walks', () => {
             shard: object,
             collection: collection(3, 1 + below(random, 2)),
             pods: observed,
-            placement: draining(...(random.fraction() < 0.5 ? [names[below(random, 5)]!] : [])),
+            placement: random.fraction() < 0.2 ? replacing(names[below(random, 5)]!) : draining(...(random.fraction() < 0.5 ? [names[below(random, 5)]!] : [])),
+            ...(random.fraction() < 0.3 ? { rebalanceTo: names[below(random, 5)]! } : {}),
             isPrimaryGone: random.fraction() < 0.5,
           }),
           noMutations,

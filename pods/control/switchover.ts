@@ -8,10 +8,10 @@ import { sameMember, type ShardFacts, type ShardStep } from './shard-facts.ts';
 /** The member that shall follow a primary that serves; `among` the members that may. */
 export function decideSwitchover(facts: ShardFacts, among: readonly ShardMember[], why: string): ShardStep {
   const { primary } = facts.shard.status.authority!;
-  const draining = new Set(facts.placement.pods.filter(({ isDraining }) => isDraining).map(({ name }) => name));
+  const going = new Set(facts.placement.pods.filter(({ isDraining, isBeingReplaced }) => isDraining || isBeingReplaced === true).map(({ name }) => name));
   const leads = (pod: string): number => facts.primaryCounts.get(pod) ?? 0;
   const [to] = among
-    .filter((member) => member.pod !== primary.pod && !draining.has(member.pod) && isFit(facts.shard, member, facts.pods.get(member.pod)))
+    .filter((member) => member.pod !== primary.pod && !going.has(member.pod) && isFit(facts.shard, member, facts.pods.get(member.pod)))
     .sort((a, b) => leads(a.pod) - leads(b.pod) || (a.pod < b.pod ? -1 : 1));
   if (to === undefined) return { action: 'wait', soon: false, because: `${why}; no other member in sync can lead` };
   return { action: 'switch', to, because: `${why}; ${to.pod} shall lead` };
