@@ -16,7 +16,7 @@ export interface CollectionWriterOptions {
   readonly metadata: ClusterMetadata;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly placement: () => PlacementFacts;
+  readonly placement: (collection: VectorCollection) => PlacementFacts;
   /** As last read; undefined when it has to be read. */
   readonly known: (shard: string) => VectorShard | undefined;
   /** Counts replicas that are on their way; returns what ends it. */
@@ -24,10 +24,15 @@ export interface CollectionWriterOptions {
   readonly onShard: (shard: VectorShard) => void;
   /** Whether the primary leads and all members that answer have taken over the collection's spec. */
   readonly isServing: (shard: VectorShard) => Promise<boolean>;
+  /** Somebody else writes the conditions of collections. */
+  readonly leavesConditions: boolean;
 }
 
 /** `waiting`: nothing to do here until shards, pods or objects change. */
-export type CollectionOutcome = { readonly state: 'done' | 'gone' } | { readonly state: 'waiting' | 'stuck'; readonly because: string };
+export type CollectionOutcome =
+  | { readonly state: 'done' | 'gone' }
+  | { readonly state: 'waiting'; readonly because: string }
+  | { readonly state: 'stuck'; readonly because: string; readonly reason: 'Lost' | 'Unplaced' };
 
 interface Shards {
   readonly collection: VectorCollection;
@@ -61,7 +66,7 @@ export class CollectionWriter {
     for (const shard of shards) {
       if (shard.status.authority === undefined || !(await this.#options.isServing(shard))) return { state: 'waiting', because: `${shard.metadata.name} does not serve yet` };
     }
-    const conditions = (status.conditions ?? []).filter(({ type }) => type !== degraded);
+    const conditions = (status.conditions ?? []).filter(({ type }) => type !== degraded || this.#options.leavesConditions);
     const { conditions: _old, ...rest } = status;
     await this.#options.metadata.collections.replaceStatus({
       ...collection,
@@ -94,7 +99,7 @@ export class CollectionWriter {
       }
       if (step.action === 'lost') lost.push(step.because);
       else if (step.action === 'create') {
-        const placement = placeReplicas(collection.spec.replication.replicas, [], [], this.#options.placement());
+        const placement = placeReplicas(collection.spec.replication.replicas, [], [], this.#options.placement(collection));
         if (placement.action === 'refuse') {
           isUnplaced = true;
           missing.push(`${name}: ${placement.because}`);
@@ -171,8 +176,13 @@ export class CollectionWriter {
   /** Says so, once. A collection that never was ready stays pending. */
   async #degrade(collection: VectorCollection, reason: 'Lost' | 'Unplaced', because: string): Promise<CollectionOutcome> {
     const { status, metadata } = collection;
+    const phase = status.phase === 'Pending' ? 'Pending' : 'Degraded';
+    if (this.#options.leavesConditions) {
+      if (phase !== status.phase) await this.#options.metadata.collections.replaceStatus({ ...collection, status: { ...status, phase } });
+      return { state: 'stuck', because, reason };
+    }
     const present = status.conditions?.find(({ type }) => type === degraded);
-    if (present?.reason === reason && present.message === because) return { state: 'stuck', because };
+    if (present?.reason === reason && present.message === because) return { state: 'stuck', because, reason };
     this.#options.logger.error({ collection: metadata.name, because }, 'the collection cannot be brought up');
     const stated: Condition = {
       type: degraded,
@@ -183,9 +193,8 @@ export class CollectionWriter {
       lastTransitionTime: `${new Date(this.#options.clock.nowMs()).toISOString().slice(0, 19)}Z`,
     };
     const others = (status.conditions ?? []).filter(({ type }) => type !== degraded);
-    const phase = status.phase === 'Pending' ? 'Pending' : 'Degraded';
     await this.#options.metadata.collections.replaceStatus({ ...collection, status: { ...status, phase, conditions: [...others, stated] } });
-    return { state: 'stuck', because };
+    return { state: 'stuck', because, reason };
   }
 }
 

@@ -6,8 +6,18 @@ import type { Clock } from '../kernel/clock.ts';
 import { collectionOfShard } from '../metadata/object-name.ts';
 import type { VectorCollection, VectorShard } from '../metadata/objects.ts';
 import type { KnownShards } from './known-shards.ts';
-import type { PodDirectory } from './pod-directory.ts';
+import type { DirectoryPod, PodDirectory } from './pod-directory.ts';
 import type { PodProber } from './pod-prober.ts';
+
+/** What a cluster with pools decides about collections besides. */
+export interface CollectionRules {
+  /** Whether the collection's replicas may be on the pod. */
+  mayHost(collection: VectorCollection, pod: DirectoryPod): boolean;
+  /** Why it is left as it is for now: nothing of it is made, moved or removed. Its shards go on, and stay led. */
+  heldBecause(collection: VectorCollection): string | undefined;
+}
+
+export const noCollectionRules: CollectionRules = { mayHost: () => true, heldBecause: () => undefined };
 
 export interface KnownFactsOptions {
   readonly clock: Clock;
@@ -15,6 +25,7 @@ export interface KnownFactsOptions {
   readonly prober: PodProber;
   readonly shards: KnownShards;
   readonly collections: ReadonlyMap<string, VectorCollection>;
+  readonly rules: CollectionRules;
 }
 
 export class KnownFacts {
@@ -29,14 +40,16 @@ export class KnownFacts {
 
   /** What is known besides the shard that was read. */
   of(shard: VectorShard, readAtMs: number, collection: VectorCollection | undefined, isPrimaryGone: boolean): ShardFacts {
-    const { clock, prober, shards } = this.#options;
+    const { clock, prober, shards, rules } = this.#options;
+    const isHeld = collection !== undefined && rules.heldBecause(collection) !== undefined;
     const lastGrant = this.#lastGrants.get(shard.metadata.name);
     return {
       shard,
       readAtMs,
-      collection,
+      // Without its collection nothing says what the shard shall be, so it stays what it is.
+      collection: isHeld ? undefined : collection,
       pods: prober.pods,
-      placement: this.placement(),
+      placement: this.placement(collection),
       primaryCounts: shards.primaryCounts(shard),
       primaryKnownAtMs: this.#primaryKnownAtMs(shard),
       isPrimaryGone,
@@ -45,9 +58,11 @@ export class KnownFacts {
     };
   }
 
-  placement(): PlacementFacts {
-    const { directory, prober, shards } = this.#options;
-    const pods = directory.list().map((pod) => ({ ...pod, isSilent: prober.pods.get(pod.name)?.isSilent === true }));
+  /** Pods that may hold replicas of the collection; all where it is not known. */
+  placement(collection: VectorCollection | undefined): PlacementFacts {
+    const { directory, prober, shards, rules } = this.#options;
+    const allowed = directory.list().filter((pod) => collection === undefined || rules.mayHost(collection, pod));
+    const pods = allowed.map((pod) => ({ ...pod, isSilent: prober.pods.get(pod.name)?.isSilent === true }));
     return { pods, load: shards.load };
   }
 

@@ -19,8 +19,8 @@ import { nextShardStep } from '../control/shard-step.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
 import { isDeleting, isUpToDate, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
-import { CollectionWriter } from './collection-writer.ts';
-import { KnownFacts } from './known-facts.ts';
+import { CollectionWriter, type CollectionOutcome } from './collection-writer.ts';
+import { KnownFacts, noCollectionRules, type CollectionRules } from './known-facts.ts';
 import { KnownShards } from './known-shards.ts';
 import type { PodDirectory } from './pod-directory.ts';
 import { PodProber } from './pod-prober.ts';
@@ -35,8 +35,11 @@ export interface ShardControllerOptions {
   readonly directory: PodDirectory;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Of the system's own collection, which is made at the first start. */
-  readonly systemReplication: CollectionSpec['replication'];
+  /** Of the system's own collection, which is made at the first start; undefined where somebody else makes it. */
+  readonly systemReplication: CollectionSpec['replication'] | undefined;
+  readonly rules?: CollectionRules;
+  /** Told after each look at a collection, and then the one who writes the conditions of collections. */
+  readonly onCollection?: (name: string, outcome: CollectionOutcome) => void;
   /** For the simulator alone. */
   readonly mutations?: Mutations;
 }
@@ -74,13 +77,14 @@ export class ShardController {
     this.#unsettled = new Unsettled(clock);
     this.#switchPauses = new SwitchPauses(clock);
     this.#prober = new PodProber({ pods, clock, onChange: (now, before) => this.#onReport(now, before) });
-    this.#facts = new KnownFacts({ clock, directory, prober: this.#prober, shards: this.#shards, collections: this.#collections });
+    this.#facts = new KnownFacts({ clock, directory, prober: this.#prober, shards: this.#shards, collections: this.#collections, rules: options.rules ?? noCollectionRules });
     this.#shardWriter = new ShardWriter({ metadata, pods, prober: this.#prober, clock, logger });
     this.#collectionWriter = new CollectionWriter({
       metadata,
       clock,
       logger,
-      placement: () => this.#facts.placement(),
+      placement: (collection) => this.#facts.placement(collection),
+      leavesConditions: options.onCollection !== undefined,
       known: (name) => this.#shards.get(name)?.shard,
       reserve: (names) => this.#shards.reserve(names),
       onShard: (shard) => this.#remember(shard, -Infinity),
@@ -108,6 +112,13 @@ export class ShardController {
     this.#prober.start();
     this.#onPodsChange();
     for (const name of this.#collections.keys()) this.#enqueue(collectionKey(name));
+  }
+
+  /** What the rules say of the collection may have changed. */
+  collectionChanged(name: string): void {
+    this.#enqueue(collectionKey(name));
+    const collection = this.#collections.get(name);
+    if (collection !== undefined) for (const shard of shardObjectNames(name, collection.status.routing.generation, collection.spec.shards)) this.#examine(shard);
   }
 
   /** Something has changed on the pod: asks it now instead of at the next probe. */
@@ -140,11 +151,13 @@ export class ShardController {
   }
 
   async #ensureSystemCollection(): Promise<void> {
+    const { systemReplication: replication } = this.#options;
+    if (replication === undefined) return;
     if ([...this.#collections.values()].some(({ metadata }) => metadata.labels[systemLabel] !== undefined)) return;
     try {
       const made = await this.#options.metadata.collections.create({
         metadata: { name: systemCollectionName, labels: { [systemLabel]: 'true' } },
-        spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' }, replication: this.#options.systemReplication }),
+        spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' }, replication }),
       });
       this.#collections.set(made.metadata.name, made);
     } catch (error) {
@@ -302,7 +315,10 @@ export class ShardController {
     const isNew = this.#collections.get(name)?.metadata.resourceVersion !== collection.metadata.resourceVersion;
     this.#collections.set(name, collection);
     if (isNew) for (const shard of shardObjectNames(name, collection.status.routing.generation, collection.spec.shards)) this.#examine(shard);
+    const heldBecause = this.#options.rules?.heldBecause(collection);
+    if (heldBecause !== undefined) return this.#unsettled.settle(collectionKey(name));
     const outcome = await this.#collectionWriter.bringUp(collection);
+    this.#options.onCollection?.(name, outcome);
     if (outcome.state === 'waiting') {
       // Each change of its shards brings it back; this is for what no change announces.
       this.#unsettled.await(collectionKey(name), outcome.because);
