@@ -33,7 +33,7 @@ const seamRules = {
 const noSeamRules = Object.fromEntries(Object.keys(seamRules).map((rule) => [rule, 'off']));
 
 export default defineConfig(
-  globalIgnores(['node_modules/', 'dist/', 'data/', 'bench-results/', 'proto/gen/']),
+  globalIgnores(['node_modules/', 'dist/', 'data/', 'bench-results/', 'proto/gen/', 'crds/gen/']),
   {
     files: ['**/*.ts'],
     plugins: { '@typescript-eslint': tseslint.plugin },

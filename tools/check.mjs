@@ -1,8 +1,8 @@
 // The verbs `check` and `generate`.
 
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 import { runInPlace } from './child.mjs';
 import { runtimeEnvironment } from './runtime.mjs';
@@ -40,6 +40,10 @@ export async function runCheck(root, args) {
 
 /** Replaces proto/gen as a whole, once everything is generated: a file of a removed .proto goes too. */
 export async function runGenerate(root) {
+  for (const [file, content] of await filesOfCrds(root)) {
+    mkdirSync(dirname(join(root, file)), { recursive: true });
+    writeFileSync(join(root, file), content);
+  }
   const fresh = mkdtempSync(join(root, 'proto', '.gen-'));
   try {
     const code = await generate(root, fresh);
@@ -51,6 +55,11 @@ export async function runGenerate(root) {
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
+}
+
+/** Loaded when it is needed: its YAML parser is not there before the project is installed. */
+async function filesOfCrds(root) {
+  return (await import('./crds.mjs')).generatedFromCrds(root);
 }
 
 /** TypeScript for grpc-js, and the descriptors that server reflection answers from. */
@@ -66,7 +75,9 @@ async function checkGenerated(root) {
     if (code !== 0) return code;
     const differing = differingFiles(join(root, generatedDirectory), directory);
     for (const file of differing) process.stdout.write(`${generatedDirectory}/${file} is not what the .proto files give; run npm run generate\n`);
-    return differing.length === 0 ? 0 : 1;
+    const stale = [...(await filesOfCrds(root))].filter(([file, content]) => !existsSync(join(root, file)) || readFileSync(join(root, file), 'utf8') !== content);
+    for (const [file] of stale) process.stdout.write(`${file} is not what the files in crds/ give; run npm run generate\n`);
+    return differing.length + stale.length === 0 ? 0 : 1;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -86,7 +97,7 @@ function filesUnder(directory) {
     .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)));
 }
 
-const sources = (root) => ['shoal.ts', 'pods', 'operator', 'e2e', 'proto'].filter((path) => existsSync(join(root, path)));
+const sources = (root) => ['shoal.ts', 'pods', 'operator', 'e2e', 'proto', 'crds'].filter((path) => existsSync(join(root, path)));
 
 function tool(root, name, args) {
   return runInPlace(join(root, 'node_modules', '.bin', name), args, { cwd: root, env: runtimeEnvironment(root) });

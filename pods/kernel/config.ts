@@ -153,6 +153,13 @@ const peers = {
     default: undefined,
     help: 'Name in the certificates of pods, where it is not the host they are reached by.',
   },
+  internalRequireRoles: {
+    type: 'boolean',
+    flag: 'internal-require-roles',
+    variables: ['SHOAL_INTERNAL_REQUIRE_ROLES'],
+    default: false,
+    help: 'Refuse certificates that do not name a role (URI shoal://NAMESPACE/pod, gateway or operator); without it, who has none may ask for everything.',
+  },
 } as const satisfies Record<string, OptionDeclaration>;
 
 const podIdentity = {
@@ -191,7 +198,12 @@ const directory = {
 } as const satisfies Record<string, OptionDeclaration>;
 
 export const serverOptions = { ...doors, ...data, ...access, ...observation, ...requests, ...disk, ...ending, ...deadlines, ...file } as const;
-export const gatewayOptions = { ...doors, ...access, ...observation, ...requests, ...ending, ...deadlines, ...cluster, ...peers, ...file } as const;
+/** Where a gateway lets the collections be that are made through it. */
+const hosting = {
+  pool: { type: 'string', flag: 'pool', variables: ['SHOAL_POOL'], default: 'default', help: 'VectorPool that collections go to which are made through this gateway.' },
+} as const satisfies Record<string, OptionDeclaration>;
+
+export const gatewayOptions = { ...doors, ...access, ...observation, ...requests, ...ending, ...deadlines, ...cluster, ...hosting, ...peers, ...file } as const;
 export const podOptions = { ...podIdentity, ...statusDoor, ...transfers, ...data, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
 export const controllerOptions = { ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...directory, ...file } as const;
 

@@ -12,22 +12,35 @@ const shardSpec: VectorShard['spec'] = {
   minInSync: 1,
 };
 const poolSpec: VectorPool['spec'] = { replicas: 3, storage: { size: '10Gi' }, topologySpread: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'] };
-export const specs = { collections: collectionSpec({ name: 'my_docs', dimension: 3 }), pools: poolSpec, shards: shardSpec };
+const collection: VectorCollection['spec'] = { ...collectionSpec({ name: 'my_docs', dimension: 3 }), placement: { pool: 'default' }, deletionPolicy: 'Delete' };
+export const specs = { collections: collection, pools: poolSpec, shards: shardSpec };
 
 const conditions = [
   { type: 'Ready', status: 'True', reason: 'AllShardsServe', message: '1 of 1 shards serve', observedGeneration: 1, lastTransitionTime: '2026-01-02T03:04:05Z' },
   { type: 'Degraded', status: 'False', reason: 'Whole', message: '', lastTransitionTime: '2026-01-02T03:04:05Z' },
 ] as const;
 
+const resources = { requests: { cpu: '500m', memory: '2Gi' }, limits: { memory: '4Gi' } } as const;
+
 export const fullSpecs = {
-  collections: collectionSpec({ name: 'my_docs', dimension: 3, payloadIndexes: [{ field: 'language', type: 'keyword' }] }),
-  pools: { ...poolSpec, storage: { size: '10Gi', storageClassName: 'fast' }, resources: { requests: { cpu: '500m', memory: '2Gi' }, limits: { memory: '4Gi' } } },
+  collections: {
+    ...collectionSpec({ name: 'my_docs', dimension: 3, payloadIndexes: [{ field: 'language', type: 'keyword' }] }),
+    placement: { dedicated: { pods: 3, storage: '10Gi', storageClassName: 'fast', resources } },
+    deletionPolicy: 'Retain',
+  },
+  pools: {
+    ...poolSpec,
+    storage: { size: '10Gi', storageClassName: 'fast' },
+    resources,
+    nodeSelector: { disk: 'fast' },
+    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'shoal', effect: 'NoExecute', tolerationSeconds: 60 }],
+  },
   shards: { ...shardSpec, leaving: ['p-1'], acceptDataLoss: { incarnation: 'i-7', term: 8 } },
-} as const satisfies Record<string, unknown>;
+} as const satisfies { collections: VectorCollection['spec']; pools: VectorPool['spec']; shards: VectorShard['spec'] };
 
 export const fullStatus = {
   collections: { phase: 'Ready', observedGeneration: 1, shards: ['u-1', 'u-2'], routing: { epoch: 3, generation: 2 }, readyShards: 2, vectorCount: 1_234, conditions },
-  pools: { observedGeneration: 1, replicas: 3, readyReplicas: 2, selector: 'shoal.dev/pool=a', operation: { id: 'o-1', pod: 'p-0', podUID: 'u-0', step: 'evict' }, conditions },
+  pools: { observedGeneration: 1, replicas: 3, readyReplicas: 2, selector: 'shoal.dev/pool=a', operation: { id: 'o-1', pod: 'p-0', podUID: 'u-0', step: 'evict' }, drains: [{ pod: 'p-0', request: 'drain-p-0', phase: 'Draining', total: 3, left: 2, message: 'docs-1-0 is being copied to p-2' }], conditions },
   shards: {
     phase: 'Ready',
     authority: {

@@ -5,12 +5,16 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { load } from 'js-yaml';
 import { limits } from '../kernel/limits.ts';
+import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
 import { payloadIndexTypes } from '../domain/filter.ts';
 import { metrics } from '../domain/metric.ts';
+import type { VectorCollectionSpec } from '../../crds/gen/objects.ts';
 import { fullSpecs, fullStatus } from './full-objects.fixture.ts';
+import type { CollectionHosting } from './objects.ts';
 
 interface Schema {
   readonly type?: string;
+  readonly default?: unknown;
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema;
@@ -41,7 +45,9 @@ for (const [kind, shortName] of Object.entries(kinds) as [keyof typeof kinds, st
   test(`${definition.metadata.name}: the fields of the schema are those of the type`, () => {
     const { names, group } = definition.spec;
     assert.deepEqual([group, names.plural, names.shortNames, names.categories], ['shoal.dev', `vector${kind}`, [shortName], ['shoal']]);
-    const inType = [...fieldsOf({ spec: fullSpecs[kind], status: fullStatus[kind] })].sort();
+    // Of which an object has one or the other.
+    const other = kind === 'collections' ? ['spec.placement.pool'] : [];
+    const inType = [...fieldsOf({ spec: fullSpecs[kind], status: fullStatus[kind] }), ...other].sort();
     assert.deepEqual([...new Set(fieldsOfSchema(schema))].sort(), [...new Set(inType)]);
   });
 
@@ -86,6 +92,25 @@ test('the bounds of a collection are those of the code', () => {
   );
 });
 
+test('what the APIs say of a collection is what the object says of it, but for its hosting', () => {
+  const fromApi: Omit<VectorCollectionSpec, keyof CollectionHosting> = collectionSpec({ name: 'a', dimension: 1 });
+  const fromObject: CollectionSpec = fromApi satisfies CollectionSpec;
+  const definition = load(readFileSync(new URL('../../crds/vectorcollections.yaml', import.meta.url), 'utf8')) as Definition;
+  const { spec } = definition.spec.versions[0]!.schema.openAPIV3Schema.properties!;
+  assert.deepEqual(withDefaults(spec!, { name: 'a', dimension: 1 }), { ...fromObject, placement: { dedicated: { storage: '10Gi' } }, deletionPolicy: 'Delete' });
+});
+
+/** As the API server fills them in. */
+function withDefaults(schema: Schema, value: unknown): unknown {
+  if (schema.properties === undefined || typeof value !== 'object' || value === null) return value;
+  const filled: Record<string, unknown> = { ...value };
+  for (const [name, field] of Object.entries(schema.properties)) {
+    if (filled[name] === undefined && field.default !== undefined) filled[name] = field.default;
+    if (filled[name] !== undefined) filled[name] = withDefaults(field, filled[name]);
+  }
+  return filled;
+}
+
 /** Paths of everything that has no parts; `[]` stands for any item of a list, `{}` for any value of a map. */
 function fieldsOfSchema(schema: Schema): string[] {
   return [...schemasIn(schema)].filter(([, { properties, additionalProperties, items }]) => (properties ?? additionalProperties ?? items) === undefined).map(([path]) => path);
@@ -102,7 +127,7 @@ function* fieldsOf(value: unknown, path = ''): Generator<string> {
   if (Array.isArray(value)) for (const item of value) yield* fieldsOf(item, `${path}[]`);
   else if (value === null || typeof value !== 'object') yield path;
   else {
-    const isMap = /resources\.(requests|limits)$/.test(path);
+    const isMap = /(resources\.(requests|limits)|nodeSelector)$/.test(path);
     for (const [name, part] of Object.entries(value)) yield* fieldsOf(part, isMap ? `${path}{}` : path === '' ? name : `${path}.${name}`);
   }
 }

@@ -1,10 +1,11 @@
 /**
  * The objects of group `shoal.dev/v1alpha1` as the code sees them, in one process and on Kubernetes alike: what users
- * want (`spec`) and what is (`status`). Names are those of the CRDs in `crds/`; docs/kubernetes-objects.md explains them.
+ * want (`spec`) and what is (`status`). Their fields are generated from the CRDs in `crds/`; docs/kubernetes-objects.md
+ * explains them.
  */
 
 import type { CollectionSpec } from '../domain/collection.ts';
-import type { HashRange } from '../domain/hash-range.ts';
+import type { VectorCollectionSpec, VectorCollectionStatus, VectorPoolSpec, VectorPoolStatus, VectorShardSpec, VectorShardStatus } from '../../crds/gen/objects.ts';
 
 export interface ObjectMetadata {
   /** Unique among objects of one kind; a legal Kubernetes name. */
@@ -34,103 +35,40 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** What people look at; the code decides by the other fields. */
-export interface Condition {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
-  readonly message: string;
-  readonly observedGeneration?: number;
-  /** RFC 3339, whole seconds. */
-  readonly lastTransitionTime: string;
-}
+/** What people look at; the code decides by the other fields. `lastTransitionTime`: RFC 3339, whole seconds. */
+export type Condition = NonNullable<VectorCollectionStatus['conditions']>[number];
+
+/** A status in which these fields are there from the start (`initialStatus`), whether or not anybody has written them. */
+type Beginning<Status, Field extends keyof Status> = Status & { readonly [Name in Field]-?: NonNullable<Status[Name]> };
+
+/** Where its shards are, and what becomes of its data in the end: matters of a cluster, which the APIs do not name. */
+export type CollectionHosting = Pick<VectorCollectionSpec, 'placement' | 'deletionPolicy'>;
 
 export interface VectorCollection {
   readonly metadata: ObjectMetadata;
-  readonly spec: CollectionSpec;
-  readonly status: {
-    readonly phase: 'Pending' | 'Ready' | 'Degraded';
-    /** `metadata.generation` of the spec that all its shards have taken over; 0 before the first. */
-    readonly observedGeneration: number;
-    /** The UIDs of its shards, recorded before they are bootstrapped (rule B1). */
-    readonly shards: readonly string[];
-    readonly routing: { readonly epoch: number; readonly generation: number };
-    readonly readyShards?: number;
-    readonly vectorCount?: number;
-    readonly conditions?: readonly Condition[];
-  };
+  /** In a cluster it has its hosting, by default if nobody said it; in one process there is none. */
+  readonly spec: CollectionSpec & Partial<CollectionHosting>;
+  readonly status: Beginning<VectorCollectionStatus, 'phase' | 'observedGeneration' | 'shards' | 'routing'>;
 }
 
 /** A StatefulSet of data pods that host shard replicas of many collections. */
 export interface VectorPool {
   readonly metadata: ObjectMetadata;
-  readonly spec: {
-    readonly replicas: number;
-    readonly storage: { readonly size: string; readonly storageClassName?: string };
-    readonly resources?: { readonly requests?: Readonly<Record<string, string>>; readonly limits?: Readonly<Record<string, string>> };
-    /** Node labels over whose values pods and replicas are spread, the most important first. */
-    readonly topologySpread: readonly string[];
-  };
-  readonly status: {
-    readonly observedGeneration: number;
-    readonly replicas: number;
-    readonly readyReplicas: number;
-    /** Label selector of its pods, as the scale subresource wants it. */
-    readonly selector?: string;
-    /** A sequence that must not run twice at once; a new leader of the operator goes on with it. */
-    readonly operation?: { readonly id: string; readonly pod: string; readonly podUID: string; readonly step: string };
-    readonly conditions?: readonly Condition[];
-  };
+  readonly spec: VectorPoolSpec;
+  readonly status: Beginning<VectorPoolStatus, 'observedGeneration' | 'replicas' | 'readyReplicas'>;
 }
 
-export interface ShardMember {
-  readonly pod: string;
-  readonly incarnation: string;
-}
-
-/** Rule G1: what may be written to it, and by whom. */
-export interface ShardAuthority {
-  readonly term: number;
-  readonly primary: { readonly pod: string; readonly podUID: string; readonly incarnation: string; readonly session: string };
-  readonly inSync: readonly ShardMember[];
-  readonly configVersion: number;
-}
-
-/** Rule S1: the primary of `term` is to be followed by `to`, or by whom the operator chooses. Void in any other term. */
-export interface ShardHandover {
-  /** Random: one request is told from the next. */
-  readonly id: string;
-  readonly term: number;
-  readonly to?: ShardMember;
-}
-
+/** Rule G1 says what may be written to its authority, and by whom. */
 export interface VectorShard {
   readonly metadata: ObjectMetadata;
-  readonly spec: {
-    readonly collection: { readonly name: string; readonly uid: string };
-    readonly generation: number;
-    readonly index: number;
-    readonly hashRange: HashRange;
-    /** Pods that shall hold a replica. */
-    readonly replicas: readonly string[];
-    /**
-     * Those of `replicas` that shall go (rule A2): the primary takes them out of inSync and adds none of them, then they
-     * are taken from `replicas`.
-     */
-    readonly leaving?: readonly string[];
-    readonly minInSync: number;
-    /** A human's word (rule P1): this incarnation alone may lead in this term, and what only others have is lost. */
-    readonly acceptDataLoss?: { readonly incarnation: string; readonly term: number };
-  };
-  readonly status: {
-    readonly phase: 'Pending' | 'Ready' | 'Lost';
-    readonly authority?: ShardAuthority;
-    /** Written to move the object's version and for nothing else (rule A1). */
-    readonly nonce?: string;
-    readonly handover?: ShardHandover;
-    readonly conditions?: readonly Condition[];
-  };
+  readonly spec: VectorShardSpec;
+  readonly status: Beginning<VectorShardStatus, 'phase'>;
 }
+
+export type ShardAuthority = NonNullable<VectorShardStatus['authority']>;
+export type ShardMember = ShardAuthority['inSync'][number];
+/** Rule S1: the primary of `term` is to be followed by `to`, or by whom the operator chooses. */
+export type ShardHandover = NonNullable<VectorShardStatus['handover']>;
 
 /** What the store gives an object that is new: Kubernetes takes no status from whoever creates one. */
 export const initialStatus = {

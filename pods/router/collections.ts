@@ -7,20 +7,23 @@ import type { RequestContext } from '../api/context.ts';
 import type { CollectionApi, CollectionDescription, ShardDescription } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionObjectName } from '../metadata/object-name.ts';
-import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection } from '../metadata/objects.ts';
+import { isDeleting, isUpToDate, systemCollectionName, type CollectionHosting, type VectorCollection } from '../metadata/objects.ts';
 import { collectionNotFound } from './cluster-map.ts';
 import type { RoutedCollection, RoutedShard } from './routed-collection.ts';
 import { shardContext, type Routing } from './routing.ts';
 
-/** `replicaCountMax`: how many replicas of a shard there can be, 1 in one process. */
-export function createCollectionApi(metadata: ClusterMetadata, routing: Routing, replicaCountMax: number): CollectionApi {
+/**
+ * `replicaCountMax`: how many replicas of a shard there can be, 1 in one process. `hosting`: on which pods new collections
+ * go, where that is a question.
+ */
+export function createCollectionApi(metadata: ClusterMetadata, routing: Routing, replicaCountMax: number, hosting: Partial<CollectionHosting> = {}): CollectionApi {
   const { map } = routing;
 
   async function describe(context: RequestContext, collection: RoutedCollection): Promise<CollectionDescription> {
     const shards = await Promise.all(collection.shards.map((shard) => describeShard(context, routing, shard)));
     const { object } = collection;
     return {
-      spec: object.spec,
+      spec: withoutHosting(object.spec),
       uid: object.metadata.uid,
       createdAtMs: object.metadata.creationTimestampMs,
       phase: phaseOf(object, shards),
@@ -74,14 +77,14 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
         const found = await map.find(spec.name);
         if (found !== undefined && isDeleting(found.object)) await whenGone(context, spec.name, found.object.metadata.uid);
         else if (found !== undefined) {
-          if (!sameSpec(found.object.spec, spec)) throw exists(spec, found.object.spec);
+          if (!sameSpec(withoutHosting(found.object.spec), spec)) throw exists(spec, found.object.spec);
           return { created: false, collection: await whenReady(context, spec.name) };
         }
         if (map.size > limits.collectionCountMax) {
           throw new ShoalError('COLLECTION_LIMIT', `there are ${limits.collectionCountMax} collections, which is the limit`, { details: { limit: limits.collectionCountMax } });
         }
         try {
-          map.learn(await metadata.collections.create({ metadata: { name: collectionObjectName(spec.name), labels: {} }, spec }));
+          map.learn(await metadata.collections.create({ metadata: { name: collectionObjectName(spec.name), labels: {} }, spec: { ...spec, ...hosting } }));
           return { created: true, collection: await whenReady(context, spec.name) };
         } catch (error) {
           // Somebody else was faster: look again what there is now, once that shows.
@@ -105,7 +108,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     },
 
     async update(context, name, changes) {
-      await change(context, name, async (object) => map.learn(await metadata.collections.replace({ ...object, spec: changedSpec(object.spec, changes) })));
+      await change(context, name, async (object) => map.learn(await metadata.collections.replace({ ...object, spec: { ...object.spec, ...changedSpec(object.spec, changes) } })));
       return whenReady(context, name);
     },
 
@@ -157,6 +160,11 @@ function phaseOf(object: VectorCollection, shards: readonly ShardDescription[]):
   if (isDeleting(object)) return 'deleting';
   if (!isUpToDate(object)) return 'creating';
   return object.status.phase === 'Ready' && shards.every((shard) => shard.ready) ? 'ready' : 'degraded';
+}
+
+/** What the APIs say of a collection. */
+function withoutHosting({ placement: _placement, deletionPolicy: _deletionPolicy, ...spec }: VectorCollection['spec']): CollectionSpec {
+  return spec;
 }
 
 function sameSpec(a: CollectionSpec, b: CollectionSpec): boolean {

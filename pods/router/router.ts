@@ -6,6 +6,7 @@ import type { Random } from '../kernel/random.ts';
 import type { RecordStore } from '../api/records.ts';
 import type { ClusterApi, KeyApi, VectorApi } from '../api/vector-api.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
+import type { CollectionHosting } from '../metadata/objects.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ClusterMap } from './cluster-map.ts';
 import { createCollectionApi } from './collections.ts';
@@ -26,6 +27,8 @@ export interface RouterOptions {
   readonly metrics: Metrics;
   /** How many replicas of a shard there can be: 1 in one process. */
   readonly replicaCountMax: number;
+  /** On which pods the collections go that are made here; a question in a cluster only. */
+  readonly hosting?: Partial<CollectionHosting>;
 }
 
 export interface Router {
@@ -37,7 +40,7 @@ export interface Router {
   close(): void;
 }
 
-export function createRouter({ metadata, pods, clock, random, logger, metrics, replicaCountMax }: RouterOptions): Router {
+export function createRouter({ metadata, pods, clock, random, logger, metrics, replicaCountMax, hosting }: RouterOptions): Router {
   const map = new ClusterMap({ metadata, clock, logger, metrics });
   const routing = new Routing(map, new ShardClient({ pods, routes: map, clock, random, metrics }), clock);
   const records = createRecordStore(routing);
@@ -45,7 +48,7 @@ export function createRouter({ metadata, pods, clock, random, logger, metrics, r
     map,
     records,
     api: ({ keys, cluster }) => ({
-      collections: createCollectionApi(metadata, routing, replicaCountMax),
+      collections: createCollectionApi(metadata, routing, replicaCountMax, hosting),
       points: createPointApi(routing),
       search: createSearchApi(routing, clock),
       feedback: createFeedbackApi({ map, records, clock, random }),

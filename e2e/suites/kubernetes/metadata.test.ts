@@ -34,7 +34,8 @@ test('what the schema fills in is what the code would', async (t) => {
   ] as const;
   for (const [index, spec] of cases.entries()) {
     await post(kubernetes.admin, namespace, 'vectorcollections', 'VectorCollection', `c-${index}`, spec);
-    assert.deepEqual((await here.collections.get(`c-${index}`))!.spec, collectionSpec(spec));
+    const hosting = { placement: { dedicated: { storage: '10Gi' } }, deletionPolicy: 'Delete' };
+    assert.deepEqual((await here.collections.get(`c-${index}`))!.spec, { ...collectionSpec(spec), ...hosting });
   }
 });
 

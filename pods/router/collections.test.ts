@@ -1,0 +1,65 @@
+/** Aim: where a collection is hosted is written when it is made, survives its changes, and is no part of what the APIs say. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
+import type { RequestContext } from '../api/context.ts';
+import type { CollectionApi } from '../api/vector-api.ts';
+import { collectionSpec } from '../domain/collection.ts';
+import type { ShardService } from '../domain/shard-service.ts';
+import { ShoalError } from '../kernel/errors.ts';
+import { silentLogger } from '../kernel/logger.ts';
+import type { CollectionHosting, VectorCollection } from '../metadata/objects.ts';
+import { ClusterMap } from './cluster-map.ts';
+import { createCollectionApi } from './collections.ts';
+import { TestMetadata } from './metadata.fixture.ts';
+import { CountedMetrics, testContext } from './router.fixture.ts';
+import { Routing } from './routing.ts';
+
+const hosting: CollectionHosting = { placement: { pool: 'shared' }, deletionPolicy: 'Delete' };
+const input = { name: 'docs', dimension: 2 };
+
+/** No pod answers; collections are ready as soon as they are written. */
+function setUp(): { readonly metadata: TestMetadata; readonly api: CollectionApi; readonly context: RequestContext } {
+  const clock = new SimulatedClock();
+  const metadata = new TestMetadata();
+  const map = new ClusterMap({ metadata, clock, logger: silentLogger, metrics: new CountedMetrics() });
+  const away = { describe: () => Promise.reject(new ShoalError('UNAVAILABLE', 'the pod is away')) };
+  const shards = { shard: () => away as unknown as ShardService };
+  const api = createCollectionApi(metadata, new Routing(map, shards, clock), 3, { placement: hosting.placement });
+  const { collections } = metadata;
+  const ready = (object: VectorCollection): VectorCollection =>
+    collections.put({ ...object, status: { ...object.status, phase: 'Ready', observedGeneration: object.metadata.generation } });
+  const { create, replace } = collections;
+  collections.create = async (object) => ready(await create.call(collections, object));
+  collections.replace = async (object) => ready(await replace.call(collections, object));
+  return { metadata, api, context: testContext(clock, 30_000) as unknown as RequestContext };
+}
+
+function present(metadata: TestMetadata): VectorCollection {
+  const object = metadata.addCollection(input, ['a']);
+  return metadata.collections.put({ ...object, spec: { ...object.spec, ...hosting } });
+}
+
+test('a collection that is made goes where this gateway says', async () => {
+  const { metadata, api, context } = setUp();
+  void api.create(context, input).catch(() => undefined);
+  while (!metadata.collections.stored.has('docs')) await new Promise(setImmediate);
+  assert.deepEqual(metadata.collections.stored.get('docs')!.spec, { ...collectionSpec(input), placement: hosting.placement });
+});
+
+test('a change leaves its hosting as it is', async () => {
+  const { metadata, api, context } = setUp();
+  const { spec } = present(metadata);
+  await api.update(context, 'docs', { efSearch: 77 });
+  assert.deepEqual(metadata.collections.stored.get('docs')!.spec, { ...spec, index: { ...spec.index, efSearch: 77 } });
+});
+
+test('one that is hosted elsewhere is the same collection when it is asked for again, and its description says nothing of it', async () => {
+  const { metadata, api, context } = setUp();
+  present(metadata);
+  assert.deepEqual((await api.get(context, 'docs')).spec, collectionSpec(input));
+  const { created, collection } = await api.create(context, input);
+  assert.deepEqual([created, collection.spec], [false, collectionSpec(input)]);
+  await assert.rejects(api.create(context, { ...input, dimension: 3 }), /exists with another dimension/);
+});
