@@ -17,6 +17,17 @@ export interface Authority {
   readonly resourceVersion: string;
 }
 
+/** The shard's object in the consensus store, as far as its replicas read and write it. */
+export interface AuthorityStore {
+  /** A linearizable GET; undefined when the object is gone or has no authority yet. */
+  read(signal: AbortSignal): Promise<Authority | undefined>;
+  /**
+   * Compare-and-swap of inSync; without `inSync`, of `status.nonce` alone, which moves the version. Any failure leaves
+   * open whether it landed.
+   */
+  compareAndSwap(change: { readonly resourceVersion: string; readonly inSync?: readonly MemberId[]; readonly configVersion: number }, signal: AbortSignal): Promise<Authority>;
+}
+
 export function sameMember(a: MemberId, b: MemberId): boolean {
   return a.pod === b.pod && a.incarnation === b.incarnation;
 }
@@ -28,4 +39,9 @@ export function includesMember(members: readonly MemberId[], member: MemberId): 
 /** Whether `a` was written after `b`: terms and configVersions never fall (rule G1). */
 export function isNewer(a: Authority, b: Authority | undefined): boolean {
   return b === undefined || a.term > b.term || (a.term === b.term && a.configVersion > b.configVersion);
+}
+
+/** Whether this authority has the member in sync. */
+export function isInSync(authority: Authority | undefined, member: MemberId): boolean {
+  return authority !== undefined && includesMember(authority.inSync, member);
 }

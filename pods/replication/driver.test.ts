@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
+import { ShoalError } from '../kernel/errors.ts';
 import type { FileHandle, FileSystem } from '../kernel/file-system.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
@@ -26,6 +27,7 @@ class Driven {
   readonly log: ReplicaLog;
   readonly hold: (held: boolean) => void;
   stored: Authority;
+  read = (): Promise<Authority> => Promise.resolve(this.stored);
   /** Pods whose replicas answer all but entries. */
   readonly answering = new Set<string>();
 
@@ -54,7 +56,7 @@ class Driven {
       term: 0,
       transport: { send: (message) => void this.sent.push(message), queuedBytes: () => 0 },
       authorityStore: {
-        read: () => Promise.resolve(this.stored),
+        read: () => this.read(),
         compareAndSwap: ({ inSync, configVersion }) => {
           this.swaps.push(inSync!.map(({ incarnation }) => incarnation));
           this.change({ inSync: inSync!, configVersion });
@@ -144,6 +146,34 @@ test('A1: a joiner that takes the place of an incarnation on its pod is given up
     a.answer(addressOf('b', 'b3'), 1);
   });
   assert.deepEqual([a.swaps, a.driver.state.commitSeq], [[['a1', 'b3']], 1]);
+});
+
+test('S1: a stop that nothing came of ends after a while; F3: also while the store of records is away', async () => {
+  for (const isStoreAway of [false, true]) {
+    const a = await Driven.open(authorityOf('a', { term: 1, minInSync: 1, replicas: ['a'], inSync: [memberOf('a')] }));
+    a.driver.authorityChanged(a.stored);
+    await a.pass(250);
+    assert.deepEqual(await a.driver.stopWrites(new AbortController().signal), { term: 1, lastSeq: 1 });
+    if (isStoreAway) a.read = () => Promise.reject(new ShoalError('UNAVAILABLE', 'it is away'));
+    await a.pass(limits.handoverMsMax - 250);
+    assert.throws(() => a.driver.propose(new Uint8Array()), { code: 'NOT_PRIMARY' });
+    await a.pass(500);
+    assert.equal(a.driver.propose(new Uint8Array()).seq, 2, isStoreAway ? 'the store is away' : 'the store answers');
+  }
+});
+
+test('S1: a stop is not ended by the end of an earlier one', async () => {
+  const a = await Driven.open(authorityOf('a', { term: 1, minInSync: 1, replicas: ['a'], inSync: [memberOf('a')] }));
+  a.driver.authorityChanged(a.stored);
+  await a.pass(250);
+  await a.driver.stopWrites(new AbortController().signal);
+  const late = Promise.withResolvers<Authority>();
+  a.read = () => late.promise;
+  await a.pass(limits.handoverMsMax + 250);
+  await a.driver.stopWrites(new AbortController().signal);
+  late.resolve(a.stored);
+  await a.pass(500);
+  assert.throws(() => a.driver.propose(new Uint8Array()), { code: 'NOT_PRIMARY' });
 });
 
 test('a primary whose disk does not get on says how long', async () => {

@@ -4,14 +4,14 @@
  */
 
 import assert from 'node:assert/strict';
-import { sleep, type Clock, type Timer } from '../kernel/clock.ts';
-import { withTimeout } from '../kernel/deadline.ts';
-import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { asShoalError, ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import type { LogEntry, ReplicaLog } from '../log/log.ts';
-import { includesMember, type Authority } from './authority.ts';
+import { includesMember, type Authority, type AuthorityStore } from './authority.ts';
+import { AuthorityRequests } from './authority-requests.ts';
 import { step } from './core.ts';
 import { mayRemove } from './changes.ts';
 import { EntryBuffer } from './entry-buffer.ts';
@@ -20,18 +20,9 @@ import { isLeading, maximalInSync, type LeadingState } from './primary-role.ts';
 import type { Progress } from './roles.ts';
 import { ReadBarriers } from './read-barriers.ts';
 import { Sender } from './sender.ts';
-import { startCore, type CoreInput, type CoreOutput, type CoreState, type MetadataRequest } from './state.ts';
-
-/** The shard's object in the consensus store, as far as its replicas read and write it. */
-export interface AuthorityStore {
-  /** A linearizable GET; undefined when the object is gone or has no authority yet. */
-  read(signal: AbortSignal): Promise<Authority | undefined>;
-  /**
-   * Compare-and-swap of inSync; without `inSync`, of `status.nonce` alone, which moves the version. Any failure leaves
-   * open whether it landed.
-   */
-  compareAndSwap(change: { readonly resourceVersion: string; readonly inSync?: readonly MemberId[]; readonly configVersion: number }, signal: AbortSignal): Promise<Authority>;
-}
+import { startCore, type CoreInput, type CoreOutput, type CoreState } from './state.ts';
+import { joined } from './term-runs.ts';
+import { WriteStop } from './write-stop.ts';
 
 export interface ReplicationEvents {
   /** Everything through this seq is committed. */
@@ -64,8 +55,6 @@ export interface DriverOptions {
   readonly mutations?: Mutations;
 }
 
-const metadataRetryMs = 200;
-
 export class ReplicationDriver {
   readonly #options: DriverOptions;
   readonly #buffer = new EntryBuffer(limits.replicationBufferBytesMax);
@@ -76,21 +65,17 @@ export class ReplicationDriver {
   /** Members in sync that do not answer or not fast enough, by pod, and why. */
   readonly #missing = new Map<string, { readonly member: MemberId; readonly because: string }>();
   readonly #barriers: ReadBarriers;
+  readonly #requests: AuthorityRequests;
+  readonly #writeStop: WriteStop;
   readonly #stop = new AbortController();
   readonly #inputs: CoreInput[] = [];
   #stepping = false;
   #state: CoreState;
   #announceTimer: Timer | undefined;
-  #resumeTimer: Timer | undefined;
-  #readWanted = false;
-  #reading = false;
-  /** Since when the consensus store has not answered; undefined when it does. */
-  #blockedSinceMs: number | undefined;
   /** Of entries on their way to the disk: how many writes, and when one of them was begun with none before it, or ended. */
   #openWriteCount = 0;
   #diskMovedMs = 0;
   #lastTickMs: number;
-  #commitWaiters: (() => void)[] = [];
 
   constructor(options: DriverOptions) {
     const { log } = options;
@@ -105,13 +90,18 @@ export class ReplicationDriver {
       commitSeq,
       appliedSeq,
       term: Math.max(options.term, log.adoptedTerm),
-      runs: joinRuns([...base, ...log.termRuns()]),
+      runs: joined([...base, ...log.termRuns()]),
       firstSeq: log.firstSeq,
       lastSeq: log.lastSeq,
       mutations: options.mutations ?? noMutations,
     });
     this.#lastTickMs = options.clock.monotonicMs();
     this.#barriers = new ReadBarriers(() => this.#step({ kind: 'read-round' }));
+    const state = (): CoreState => this.#state;
+    const step = (input: CoreInput): void => this.#step(input);
+    const { clock, logger, authorityStore: store } = options;
+    this.#requests = new AuthorityRequests({ store, clock, logger, closed: this.#stop.signal, state, step });
+    this.#writeStop = new WriteStop({ clock, state, step, read: () => this.#requests.read() });
   }
 
   get state(): CoreState {
@@ -122,7 +112,7 @@ export class ReplicationDriver {
   get blockedMs(): number {
     if (!isLeading(this.#state)) return 0;
     const nowMs = this.#options.clock.monotonicMs();
-    return Math.max(nowMs - (this.#blockedSinceMs ?? nowMs), this.#openWriteCount === 0 ? 0 : nowMs - this.#diskMovedMs);
+    return Math.max(nowMs - (this.#requests.blockedSinceMs ?? nowMs), this.#openWriteCount === 0 ? 0 : nowMs - this.#diskMovedMs);
   }
 
   /** The object has changed, or was read for the first time. */
@@ -162,18 +152,8 @@ export class ReplicationDriver {
   }
 
   /** S1: resolves when everything assigned is committed; writes stay stopped for `limits.handoverMsMax`. */
-  async stopWrites(signal: AbortSignal): Promise<{ readonly term: number; readonly lastSeq: number }> {
-    if (!isLeading(this.#state)) throw new ShoalError('NOT_PRIMARY', 'it does not lead');
-    const { term } = this.#state;
-    this.#step({ kind: 'stop-writes' });
-    this.#resumeTimer?.cancel();
-    this.#resumeTimer = this.#options.clock.after(limits.handoverMsMax, () => void this.#resume(term));
-    while (this.#state.commitSeq < this.#state.lastSeq) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => this.#commitWaiters.push(resolve));
-      if (!isLeading(this.#state) || this.#state.term !== term) throw new ShoalError('NOT_PRIMARY', 'it does not lead any more');
-    }
-    return { term, lastSeq: this.#state.lastSeq };
+  stopWrites(signal: AbortSignal): Promise<{ readonly term: number; readonly lastSeq: number }> {
+    return this.#writeStop.stop(signal);
   }
 
   applied(throughSeq: number): void {
@@ -214,7 +194,7 @@ export class ReplicationDriver {
     this.#step({ kind: 'leave' });
     this.#stop.abort(new ShoalError('SHUTTING_DOWN', 'the replica is closed'));
     this.#announceTimer?.cancel();
-    this.#resumeTimer?.cancel();
+    this.#writeStop.close();
     this.#endTerm('the replica is closed');
   }
 
@@ -297,7 +277,7 @@ export class ReplicationDriver {
     }
     if (output.store !== undefined) this.#store(output.store);
     for (const message of output.send ?? []) this.#options.transport.send(message);
-    if (output.metadata !== undefined) this.#ask(output.metadata, output.because);
+    if (output.metadata !== undefined) this.#requests.ask(output.metadata, output.because);
     if (output.commitThroughSeq !== undefined) this.#committed(output.commitThroughSeq);
     if (output.roundComplete !== undefined) this.#barriers.completed(output.roundComplete);
     if (output.takeSnapshotFrom !== undefined) this.#options.events.takeSnapshotFrom(output.takeSnapshotFrom);
@@ -310,8 +290,8 @@ export class ReplicationDriver {
     this.#heardMs.clear();
     this.#askedMs.clear();
     this.#missing.clear();
-    this.#blockedSinceMs = undefined;
-    this.#wakeCommitWaiters();
+    this.#requests.termEnded();
+    this.#writeStop.wake();
     this.#options.events.steppedDown(because);
   }
 
@@ -374,7 +354,7 @@ export class ReplicationDriver {
   }
 
   #committed(throughSeq: number): void {
-    this.#wakeCommitWaiters();
+    this.#writeStop.wake();
     this.#options.events.committed(throughSeq);
     if (!isLeading(this.#state) || this.#state.role.others.length === 0) return;
     this.#announceTimer ??= this.#options.clock.after(limits.commitAnnounceMs, () => {
@@ -382,12 +362,6 @@ export class ReplicationDriver {
       const nowMs = this.#options.clock.monotonicMs();
       for (const sender of this.#senders.values()) sender.announce(nowMs, Infinity);
     });
-  }
-
-  #wakeCommitWaiters(): void {
-    const waiters = this.#commitWaiters;
-    this.#commitWaiters = [];
-    for (const wake of waiters) wake();
   }
 
   #pumpAll(): void {
@@ -416,82 +390,7 @@ export class ReplicationDriver {
     return sender;
   }
 
-  #ask(request: MetadataRequest, because: string): void {
-    if (request.kind === 'read') {
-      this.#readWanted = true;
-      void this.#readUntilAnswered();
-      return;
-    }
-    const { shardUID } = this.#state;
-    this.#options.logger.info({ shardUID, configVersion: request.configVersion }, because);
-    const { term } = this.#state;
-    const change = { resourceVersion: request.resourceVersion, configVersion: request.configVersion, ...(request.inSync === undefined ? {} : { inSync: request.inSync }) };
-    withTimeout(this.#options.clock, limits.metadataTimeoutMs, this.#stop.signal, (signal) => this.#options.authorityStore.compareAndSwap(change, signal)).then(
-      (authority) => {
-        this.#blockedSinceMs = undefined;
-        if (this.#state.term === term) this.#step({ kind: 'cas-confirmed', authority });
-      },
-      (error: unknown) => {
-        if (this.#state.term === term && isLeading(this.#state)) this.#blockedSinceMs ??= this.#options.clock.monotonicMs();
-        this.#options.logger.warn({ error, shardUID }, 'a change of inSync was not confirmed; reading the object again');
-        const again = (): void => void (this.#state.term === term && this.#step({ kind: 'cas-ambiguous' }));
-        if (hasCode(error, 'CONFLICT')) again();
-        else this.#options.clock.after(metadataRetryMs, again);
-      },
-    );
-  }
-
-  /** Each answer is of a GET that began after it was asked for. */
-  async #readUntilAnswered(): Promise<void> {
-    if (this.#reading) return;
-    this.#reading = true;
-    const { clock, authorityStore } = this.#options;
-    const { signal } = this.#stop;
-    while (this.#readWanted && !signal.aborted) {
-      this.#readWanted = false;
-      try {
-        const authority = await withTimeout(clock, limits.metadataTimeoutMs, signal, (within) => authorityStore.read(within));
-        this.#blockedSinceMs = undefined;
-        if (authority !== undefined && !this.#readWanted) this.#step({ kind: 'authority', authority, source: 'read' });
-      } catch {
-        this.#blockedSinceMs ??= clock.monotonicMs();
-        this.#readWanted = true;
-        await sleep(clock, metadataRetryMs, signal).catch(() => undefined);
-      }
-    }
-    this.#reading = false;
-  }
-
-  async #resume(term: number): Promise<void> {
-    const { clock, authorityStore } = this.#options;
-    while (isLeading(this.#state) && this.#state.term === term && this.#state.role.writesStopped && !this.#stop.signal.aborted) {
-      try {
-        const authority = await withTimeout(clock, limits.metadataTimeoutMs, this.#stop.signal, (within) => authorityStore.read(within));
-        // As a watch would: only a read that the core asked for proves what has become of a compare-and-swap.
-        if (authority !== undefined) this.#step({ kind: 'authority', authority, source: 'watch' });
-        this.#step({ kind: 'resume-writes' });
-      } catch {
-        await sleep(clock, metadataRetryMs, this.#stop.signal).catch(() => undefined);
-      }
-    }
-  }
-
   #mutated(name: Parameters<Mutations['has']>[0]): boolean {
     return this.#state.mutations.has(name);
   }
-}
-
-/** Whether this authority has the member in sync. */
-export function isInSync(authority: Authority | undefined, member: MemberId): boolean {
-  return authority !== undefined && includesMember(authority.inSync, member);
-}
-
-function joinRuns(runs: readonly { readonly term: number; readonly firstSeq: number; readonly lastSeq: number }[]): CoreState['runs'] {
-  const joined: { term: number; firstSeq: number; lastSeq: number }[] = [];
-  for (const run of runs) {
-    const before = joined.at(-1);
-    if (before?.term === run.term && before.lastSeq + 1 === run.firstSeq) before.lastSeq = run.lastSeq;
-    else joined.push({ ...run });
-  }
-  return joined;
 }

@@ -22,6 +22,17 @@ export function extend(runs: TermRuns, lastSeq: number, term: number, count: num
   return [...runs, { term, firstSeq: lastSeq + 1, lastSeq: lastSeq + count }];
 }
 
+/** Runs that follow one another, those of one term as one. */
+export function joined(runs: TermRuns): TermRuns {
+  const all: TermRun[] = [];
+  for (const run of runs) {
+    const before = all.at(-1);
+    if (before?.term === run.term && before.lastSeq + 1 === run.firstSeq) all[all.length - 1] = { ...before, lastSeq: run.lastSeq };
+    else all.push(run);
+  }
+  return all;
+}
+
 /** Without the entries from `fromSeq` on. */
 export function cutFrom(runs: TermRuns, fromSeq: number): TermRuns {
   return runs.filter((run) => run.firstSeq < fromSeq).map((run) => (run.lastSeq < fromSeq ? run : { ...run, lastSeq: fromSeq - 1 }));

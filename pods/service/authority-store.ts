@@ -5,8 +5,7 @@ import type { Mutations } from '../kernel/mutations.ts';
 import type { Random } from '../kernel/random.ts';
 import type { ObjectStore } from '../metadata/cluster-metadata.ts';
 import type { VectorShard } from '../metadata/objects.ts';
-import type { Authority } from '../replication/authority.ts';
-import type { AuthorityStore } from '../replication/driver.ts';
+import type { Authority, AuthorityStore } from '../replication/authority.ts';
 import type { MemberId } from '../replication/messages.ts';
 
 export function authorityOf({ metadata, spec, status }: VectorShard): Authority | undefined {
