@@ -58,6 +58,8 @@ export class JudgedLoad {
   readonly history = new History(() => Math.round(performance.now() - this.#beganMs));
   /** Codes of failed tries, with how many. */
   readonly failedTries = new Map<string, number>();
+  /** Answers that are no failures, by gateway. */
+  readonly answerCounts = new Map<string, number>();
   /** What no fault explains. */
   readonly defects: string[] = [];
   readonly #options: JudgedLoadOptions;
@@ -243,8 +245,11 @@ export class JudgedLoad {
 
   // ------------------------------------------------------------ sending
 
-  #send<Answer>({ random, connections }: Client, request: (client: ShoalClient, options: { readonly timeoutMs: number }) => Promise<Answer>): Promise<Answer> {
-    return request(anyOf(random, connections).client, { timeoutMs: anyOf(random, deadlinesMs) });
+  async #send<Answer>({ random, connections }: Client, request: (client: ShoalClient, options: { readonly timeoutMs: number }) => Promise<Answer>): Promise<Answer> {
+    const { client, gateway } = anyOf(random, connections);
+    const answer = await request(client, { timeoutMs: anyOf(random, deadlinesMs) });
+    this.answerCounts.set(gateway, (this.answerCounts.get(gateway) ?? 0) + 1);
+    return answer;
   }
 
   #sendWrite({ connection }: ShoalClient, requests: readonly PointRequest[], options: { readonly timeoutMs: number }): Promise<{ readonly items: ItemResult[]; readonly tokens: ConsistencyToken[] }> {

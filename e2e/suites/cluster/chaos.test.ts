@@ -1,6 +1,6 @@
 /**
- * Aim: real processes under load while pods are killed, stopped, cut off, their disks wiped, and the API server is away for
- * a minute: whatever clients were told holds at the end, on every replica, and every shard is whole again soon.
+ * Aim: real processes under load while pods are killed, stopped, cut off, their disks wiped, gateways and the controller
+ * killed and stopped, and the API server is away for a minute: whatever clients were told holds at the end, on every replica, and every shard is whole again soon.
  *
  * The seed gives the faults, their order, lengths and victims (by role), and every client's choices; time does the rest.
  */
@@ -52,7 +52,7 @@ test('faults on real processes', async (t) => {
   load.start();
 
   const primaryOf = (index: number): string | undefined => timeline.last(shards[index]!.metadata.uid)?.primary.pod;
-  const outages = await trouble(t, { cluster, network, primaryOf, busy: new Set() }, load, shards, seed);
+  const outages = await trouble(t, { cluster, network, primaryOf, busy: new Set(), answerCount: (gateway) => load.answerCounts.get(gateway) ?? 0 }, load, shards, seed);
   await healed(cluster);
   await load.stop();
 
@@ -84,7 +84,7 @@ async function trouble(t: TestContext, place: Place, load: JudgedLoad, shards: r
   };
 
   do {
-    for (const step of deckOf(random, shards.length)) {
+    for (const step of deckOf(random, shards.length, place.cluster.gateways.length)) {
       const label = step.faults.map(({ kind }) => kind).sort().join(' + ');
       if (step.apiOutageMs > 0) {
         await healed(place.cluster);
@@ -115,7 +115,7 @@ async function trouble(t: TestContext, place: Place, load: JudgedLoad, shards: r
 }
 
 async function healed(cluster: Cluster): Promise<void> {
-  await Promise.all(cluster.pods.map((pod) => pod.ready(healMs)));
+  await Promise.all([...cluster.pods, ...cluster.gateways, ...cluster.controllers].map((process) => process.ready(healMs)));
   await cluster.whole(collection, healMs);
 }
 

@@ -3,13 +3,16 @@
  * whoever leads at that moment; everything else of it is in the plan.
  */
 
+import assert from 'node:assert/strict';
 import { bothWays, machine, type ClusterNetwork, type Way } from '../../../framework/cluster/network.ts';
 import type { Cluster, PodProcess } from '../../../framework/cluster/cluster.ts';
+import type { ClusterProcess } from '../../../framework/cluster/cluster-process.ts';
 import { pause } from '../../../framework/timeouts.ts';
 
-export const faultKinds = [
+export const podFaultKinds = [
   'kill -9',
   'stopped',
+  'stopped past every time-out',
   'cut off',
   'hears nobody',
   'heard by nobody',
@@ -19,21 +22,22 @@ export const faultKinds = [
   'cut off from the controller',
   'disk wiped',
 ] as const;
-export type FaultKind = (typeof faultKinds)[number];
+export type PodFaultKind = (typeof podFaultKinds)[number];
 
-export interface Victim {
+export interface PodVictim {
   readonly shard: number;
   readonly role: 'primary' | 'backup';
   /** Which of the others, where there is a choice. */
   readonly choice: number;
 }
 
-export interface Fault {
-  readonly kind: FaultKind;
-  readonly victim: Victim;
-  /** From its beginning until it is ended; of a killed pod, until it starts again. */
-  readonly lengthMs: number;
-}
+/** `lengthMs`: from its beginning until it is ended; of a process that was killed, until it starts again. */
+export type Fault = { readonly lengthMs: number } & (
+  | { readonly kind: PodFaultKind; readonly victim: PodVictim }
+  | { readonly kind: 'gateway killed' | 'gateway stopped past every time-out'; readonly gateway: number }
+  | { readonly kind: 'controller killed' | 'controller stopped past every time-out' }
+);
+export type FaultKind = Fault['kind'];
 
 export interface Place {
   readonly cluster: Cluster;
@@ -42,23 +46,64 @@ export interface Place {
   readonly primaryOf: (shard: number) => string | undefined;
   /** Names of pods that a fault has hold of. */
   readonly busy: Set<string>;
+  /** Answers that clients have got through a gateway so far. */
+  readonly answerCount: (gateway: string) => number;
 }
 
+type Tell = (what: string) => void;
+
 /** Resolves when it is over: processes run again, packets pass again. Nobody has recovered from it by then. */
-export async function inflict(place: Place, fault: Fault, tell: (what: string) => void): Promise<void> {
-  const { pod, others } = find(place, fault.victim);
-  place.busy.add(pod.name);
-  try {
-    await strike(place, fault, pod, others, tell);
-  } finally {
-    place.busy.delete(pod.name);
+export async function inflict(place: Place, fault: Fault, tell: Tell): Promise<void> {
+  const { cluster } = place;
+  switch (fault.kind) {
+    case 'gateway killed':
+    case 'gateway stopped past every time-out':
+      return strikeGateway(place, fault.kind, fault.gateway, fault.lengthMs, tell);
+    case 'controller killed':
+      return kill(cluster.controllers[0]!, fault.lengthMs, tell);
+    case 'controller stopped past every time-out':
+      return stop(cluster.controllers[0]!, fault.lengthMs, tell);
+    default: {
+      const { pod, others } = find(place, fault.victim);
+      place.busy.add(pod.name);
+      try {
+        await strikePod(place, fault, pod, others, tell);
+      } finally {
+        place.busy.delete(pod.name);
+      }
+    }
   }
 }
 
-async function strike({ cluster, network }: Place, { kind, victim, lengthMs }: Fault, pod: PodProcess, others: readonly PodProcess[], tell: (what: string) => void): Promise<void> {
+/** Clients go on through the other gateways meanwhile. */
+async function strikeGateway({ cluster, answerCount }: Place, kind: FaultKind, index: number, lengthMs: number, tell: Tell): Promise<void> {
+  const gateway = cluster.gateways[index % cluster.gateways.length]!;
+  const others = cluster.gateways.filter((each) => each !== gateway);
+  const before = others.map(({ name }) => answerCount(name));
+  if (kind === 'gateway killed') await kill(gateway, lengthMs, tell);
+  else await stop(gateway, lengthMs, tell);
+  others.forEach(({ name }, i) => assert.ok(answerCount(name) > before[i]!, `${name} answered nobody while ${gateway.name} was away`));
+}
+
+async function kill(process: ClusterProcess, lengthMs: number, tell: Tell): Promise<void> {
+  tell(`kill -9: ${process.name}, ${seconds(lengthMs)}`);
+  await process.kill();
+  await pause(lengthMs);
+  process.spawn();
+}
+
+/** Its connections stay open. */
+async function stop(process: ClusterProcess, lengthMs: number, tell: Tell): Promise<void> {
+  tell(`stopped: ${process.name}, ${seconds(lengthMs)}`);
+  process.pause();
+  await pause(lengthMs);
+  process.resume();
+}
+
+async function strikePod({ cluster, network }: Place, { kind, victim, lengthMs }: Extract<Fault, { kind: PodFaultKind }>, pod: PodProcess, others: readonly PodProcess[], tell: Tell): Promise<void> {
   const everybody = [machine, ...cluster.pods, ...cluster.gateways, ...cluster.controllers].map((each) => (typeof each === 'string' ? each : each.name)).filter((name) => name !== pod.name);
   const other = others[victim.choice % others.length]!.name;
-  tell(`${kind}: ${pod.name} (${victim.role} of shard ${victim.shard})${kind.endsWith('a pod') ? `, and ${other}` : ''}, ${(lengthMs / 1_000).toFixed(1)} s`);
+  tell(`${kind}: ${pod.name} (${victim.role} of shard ${victim.shard})${kind.endsWith('a pod') ? `, and ${other}` : ''}, ${seconds(lengthMs)}`);
   const cut = async (ways: readonly Way[]): Promise<void> => {
     await network.cut(ways);
     try {
@@ -79,6 +124,7 @@ async function strike({ cluster, network }: Place, { kind, victim, lengthMs }: F
       pod.spawn();
       return;
     case 'stopped':
+    case 'stopped past every time-out':
       pod.pause();
       await pause(lengthMs);
       pod.resume();
@@ -100,8 +146,12 @@ async function strike({ cluster, network }: Place, { kind, victim, lengthMs }: F
   }
 }
 
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
 /** The pod that has this role now, or another where two faults would meet; without a known primary, any. */
-function find({ cluster, primaryOf, busy }: Place, { shard, role, choice }: Victim): { readonly pod: PodProcess; readonly others: readonly PodProcess[] } {
+function find({ cluster, primaryOf, busy }: Place, { shard, role, choice }: PodVictim): { readonly pod: PodProcess; readonly others: readonly PodProcess[] } {
   const primary = cluster.pods.find(({ name }) => name === primaryOf(shard)) ?? cluster.pods[choice % cluster.pods.length]!;
   const backups = cluster.pods.filter((pod) => pod !== primary);
   const wanted = role === 'primary' ? primary : backups[choice % backups.length]!;

@@ -1,7 +1,7 @@
 /** What is done to the cluster and in which order, by seed alone. */
 
 import { below, type Random } from '../../../../pods/kernel/random.ts';
-import { faultKinds, type Fault, type FaultKind } from './faults.ts';
+import { podFaultKinds, type Fault, type PodFaultKind, type PodVictim } from './faults.ts';
 
 export interface Step {
   /** At the same time; of an outage of the API server, in its second half. */
@@ -12,37 +12,65 @@ export interface Step {
   readonly pauseMs: number;
 }
 
-/** All kinds, each against a primary or a backup, two pairs, and an outage of the API server: a deck of which longer runs take several. */
+/**
+ * All kinds, each against a primary or a backup; two pairs; each gateway and the controller, killed and stopped; an outage of
+ * the API server: a deck of which longer runs take several.
+ */
 export const apiOutageMs = 60_000;
 const pairCount = 2;
 
-export function deckOf(random: Random, shardCount: number): Step[] {
-  const victim = (): Fault['victim'] => ({ shard: below(random, shardCount), role: random.fraction() < 0.7 ? 'primary' : 'backup', choice: below(random, 1_000) });
-  const fault = (kind: FaultKind): Fault => ({ kind, victim: victim(), lengthMs: lengthMs(random, kind) });
+export function deckOf(random: Random, shardCount: number, gatewayCount: number): Step[] {
+  const victim = (role?: PodVictim['role']): PodVictim => ({
+    shard: below(random, shardCount),
+    role: role ?? (random.fraction() < 0.7 ? 'primary' : 'backup'),
+    choice: below(random, 1_000),
+  });
+  const fault = (kind: PodFaultKind, role?: PodVictim['role']): Fault => ({ kind, victim: victim(role), lengthMs: lengthMs(random, kind) });
   const step = (faults: readonly Fault[], apiOutageMs = 0): Step => ({ faults, apiOutageMs, isWaitedFor: random.fraction() < 0.7, pauseMs: 200 + below(random, 1_000) });
-  const steps = faultKinds.map((kind) => step([fault(kind)]));
-  for (let i = 0; i < pairCount; i++) steps.push(step([fault(kindThatKeepsDisks(random)), fault(kindThatKeepsDisks(random))]));
+  const steps = podFaultKinds.map((kind) => step([fault(kind)]));
+  for (let i = 0; i < pairCount; i++) steps.push(step([fault(shortKind(random)), fault(shortKind(random))]));
+  for (let gateway = 0; gateway < gatewayCount; gateway++) steps.push(step([{ kind: 'gateway killed', gateway, lengthMs: shortMs(random) }]));
+  // Nobody follows the primary until the controller is back.
+  steps.push(step([{ kind: 'controller killed', lengthMs: shortMs(random) }, fault('kill -9', 'primary')]));
+  steps.push(
+    step([
+      { kind: 'gateway stopped past every time-out', gateway: below(random, gatewayCount), lengthMs: longMs(random) },
+      { kind: 'controller stopped past every time-out', lengthMs: longMs(random) },
+      // Which needs no controller, unless it leads the other shard.
+      fault('kill -9', 'backup'),
+    ]),
+  );
   steps.push(step([fault(random.fraction() < 0.5 ? 'kill -9' : 'stopped')], apiOutageMs));
   return shuffled(random, steps);
 }
 
 /** A disk that is lost while another copy is out of sync may be the second-last: that is promised for one at a time. */
-function kindThatKeepsDisks(random: Random): FaultKind {
-  const kinds = faultKinds.filter((kind) => kind !== 'disk wiped');
+function shortKind(random: Random): PodFaultKind {
+  const kinds = podFaultKinds.filter((kind) => kind !== 'disk wiped' && kind !== 'stopped past every time-out');
   return kinds[below(random, kinds.length)]!;
 }
 
-/** A stop goes past every time-out: 10 s is the longest that anyone waits for a pod whose connections are open. */
-function lengthMs(random: Random, kind: FaultKind): number {
+function lengthMs(random: Random, kind: PodFaultKind): number {
   switch (kind) {
     case 'kill -9':
     case 'disk wiped':
-      return below(random, 4_000);
+      return shortMs(random);
     case 'stopped':
       return 3_000 + below(random, 9_000);
+    case 'stopped past every time-out':
+      return longMs(random);
     default:
       return 2_500 + below(random, 4_000);
   }
+}
+
+function shortMs(random: Random): number {
+  return below(random, 4_000);
+}
+
+/** The router tries for 15 s, clients wait for 20 s, and nobody waits longer for a process whose connections are open. */
+function longMs(random: Random): number {
+  return 25_000 + below(random, 5_000);
 }
 
 function shuffled<T>(random: Random, values: readonly T[]): T[] {
