@@ -102,6 +102,7 @@ export function facts(change: Partial<ShardFacts> = {}): ShardFacts {
     placement: { pods: podNames.map((name) => placeable(name)), load: new Map() },
     primaryCounts: new Map(),
     primaryKnownAtMs: 0,
+    storeAnswersSinceMs: 0,
     isPrimaryGone: false,
     nowMs: 96_000,
     ...change,

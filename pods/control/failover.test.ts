@@ -35,6 +35,8 @@ const cases: { name: string; pods?: Record<string, PodCase>; facts?: Partial<Sha
   { name: 'a primary that gave up the term it had just got', pods: { a: { replica: { role: 'waiting' } }, b: silent, c: silent }, facts: { lastGrant: { session: 'session-a', atMs: 95_500 } }, expected: wait(true) },
   { name: 'the same a second later', pods: { a: { replica: { role: 'waiting' } }, b: silent, c: silent }, facts: { lastGrant: { session: 'session-a', atMs: 95_000 } }, expected: promoted('a') },
   { name: 'a primary that is blocked', pods: { a: { replica: { blockedMs: 2_000 } } }, expected: promoted('b') },
+  { name: 'a primary that may have waited for a store that nobody could reach', pods: { a: { replica: { blockedMs: 60_000 } } }, facts: { storeAnswersSinceMs: 94_001 }, expected: wait(true) },
+  { name: 'a primary that is blocked though the store answers others', pods: { a: { replica: { blockedMs: 60_000 } } }, facts: { storeAnswersSinceMs: 94_000 }, expected: promoted('b') },
   { name: 'a primary that is blocked for a short while', pods: { a: { replica: { blockedMs: 1_999 } } }, expected: { action: 'none' } },
   { name: 'a blocked primary and nobody else', pods: { a: { replica: { blockedMs: 2_000 } }, b: silent, c: silent }, expected: { action: 'none' } },
   { name: 'a damaged primary', pods: { a: { replica: { quarantined: true } } }, expected: promoted('b') },

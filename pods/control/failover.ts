@@ -64,7 +64,11 @@ function suspect(facts: ShardFacts, { primary, term }: ShardAuthority): Suspicio
     if (replica.term < term) return no({ action: 'nudge', pods: [primary.pod], because: `${primary.pod} has not taken up term ${term}` });
     return yes(`${primary.pod} gave up term ${term}`);
   }
-  if (replica.blockedMs >= limits.suspectAfterMs) return { ...yes(`${primary.pod} has been blocked for ${replica.blockedMs} ms`), isUnfit: true, isSuspect: false };
+  if (replica.blockedMs >= limits.suspectAfterMs) {
+    const answersMs = facts.nowMs - facts.storeAnswersSinceMs;
+    if (answersMs < limits.suspectAfterMs) return no({ action: 'wait', soon: true, because: `${primary.pod} may have waited for the store of objects, which answers again for ${Math.round(answersMs)} ms` });
+    return { ...yes(`${primary.pod} has been blocked for ${Math.round(replica.blockedMs)} ms`), isUnfit: true, isSuspect: false };
+  }
   if (replica.quarantined) return { ...yes(`the replica on ${primary.pod} is damaged`), isUnfit: true, isSuspect: false };
   return no({ action: 'none', because: `${primary.pod} leads in term ${term}` });
 }

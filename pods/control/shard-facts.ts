@@ -19,6 +19,8 @@ export interface ShardFacts {
   readonly primaryCounts: ReadonlyMap<string, number>;
   /** Since when it is known here that the authority names this process as primary: what its pod was asked before may be of an earlier one. */
   readonly primaryKnownAtMs: number;
+  /** Since when the store of objects has answered all that was asked here: who waited for it before that is not to blame. */
+  readonly storeAnswersSinceMs: number;
   /** The pod that the authority names, by its UID, is proven not to run any more, and never to run again. */
   readonly isPrimaryGone: boolean;
   /** The last term that was granted here, so that a primary that gives up at once is not granted one after another. */

@@ -34,8 +34,23 @@ export class KnownFacts {
   /** By object name: the process that it was last known to name as primary, and since when. */
   readonly #primaries = new Map<string, { readonly session: string | undefined; readonly sinceMs: number }>();
 
+  /** Undefined while it does not answer, or was not asked yet. */
+  #storeAnswersSinceMs: number | undefined;
+
   constructor(options: KnownFactsOptions) {
     this.#options = options;
+  }
+
+  /** Asks the store of objects, and keeps in mind whether it answers. */
+  async ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await question();
+      this.#storeAnswersSinceMs ??= this.#options.clock.monotonicMs();
+      return answer;
+    } catch (error) {
+      this.#storeAnswersSinceMs = undefined;
+      throw error;
+    }
   }
 
   /** What is known besides the shard that was read. */
@@ -43,6 +58,7 @@ export class KnownFacts {
     const { clock, prober, shards, rules } = this.#options;
     const isHeld = collection !== undefined && rules.heldBecause(collection) !== undefined;
     const lastGrant = this.#lastGrants.get(shard.metadata.name);
+    const nowMs = clock.monotonicMs();
     return {
       shard,
       readAtMs,
@@ -52,8 +68,9 @@ export class KnownFacts {
       placement: this.placement(collection),
       primaryCounts: shards.primaryCounts(shard),
       primaryKnownAtMs: this.#primaryKnownAtMs(shard),
+      storeAnswersSinceMs: this.#storeAnswersSinceMs ?? nowMs,
       isPrimaryGone,
-      nowMs: clock.monotonicMs(),
+      nowMs,
       ...(lastGrant === undefined ? {} : { lastGrant }),
     };
   }

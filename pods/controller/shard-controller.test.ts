@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { systemCollectionName } from '../metadata/objects.ts';
 import { TestCluster, TestPod } from './controller.fixture.ts';
@@ -85,6 +86,27 @@ test('P1: a primary that restarts within the time of suspicion gets a new term, 
   cluster.pod(await primaryOf(cluster)).start();
   const took = await cluster.until(() => led(cluster, docs, 2));
   assert(took <= limits.probeIntervalMs + 50, `${took} ms`);
+});
+
+test('P1: a primary that waited for the store of objects as everybody did stays; one that alone waits does not', async (t) => {
+  const cluster = await started(['a', 'b', 'c'], ['docs', {}]);
+  t.after(() => cluster.controller.close());
+  const { uid } = (await cluster.shard(docs)).metadata;
+  const pod = cluster.pod(await primaryOf(cluster));
+  const { shards } = cluster.metadata;
+  const get = shards.get.bind(shards);
+  shards.get = () => Promise.reject(new ShoalError('UNAVAILABLE', 'the store of objects is away'));
+  for (let blockedMs = 500; blockedMs <= 20_000; blockedMs += 500) {
+    pod.change(uid, { blockedMs });
+    await cluster.pass(500);
+  }
+  shards.get = get;
+  await cluster.pass(500);
+  pod.change(uid, { blockedMs: 0 });
+  await cluster.pass(5_000);
+  assert.equal((await cluster.shard(docs)).status.authority?.term, 1);
+  pod.change(uid, { blockedMs: 2_500 });
+  await cluster.until(() => led(cluster, docs, 2));
 });
 
 test('P1: a single member waits for its pod', async (t) => {

@@ -104,7 +104,7 @@ export class ShardController {
       );
     }
     const readAtMs = this.#options.clock.monotonicMs();
-    const [collections, shards] = await Promise.all([metadata.collections.list(), metadata.shards.list()]);
+    const [collections, shards] = await this.#facts.ask(() => Promise.all([metadata.collections.list(), metadata.shards.list()]));
     for (const shard of shards) this.#shards.put({ shard, readAtMs });
     for (const collection of collections) this.#collections.set(collection.metadata.name, collection);
     await this.#ensureSystemCollection();
@@ -261,7 +261,7 @@ export class ShardController {
   async #lookAtShard(name: string): Promise<void> {
     const { metadata, clock, directory } = this.#options;
     const readAtMs = clock.monotonicMs();
-    const shard = await metadata.shards.get(name);
+    const shard = await this.#facts.ask(() => metadata.shards.get(name));
     if (shard === undefined) return this.#forgetShard(name);
     const needsCollection = shard.status.authority === undefined || isDeleting(shard);
     const collection = needsCollection ? await metadata.collections.get(collectionOfShard(name)) : this.#facts.collectionOf(shard);
@@ -307,7 +307,7 @@ export class ShardController {
   }
 
   async #lookAtCollection(name: string): Promise<void> {
-    const collection = await this.#options.metadata.collections.get(name);
+    const collection = await this.#facts.ask(() => this.#options.metadata.collections.get(name));
     if (collection === undefined) {
       this.#collections.delete(name);
       return this.#unsettled.settle(collectionKey(name));
