@@ -5,7 +5,7 @@
 // anything is installed. It makes sure that the installation fits the lockfile, then hands over to the Node 24 that the
 // installation carries.
 
-import { runBench, runShoal, runSimulation, runStart } from './tools/run.mjs';
+import { runBench, runCluster, runShoal, runSimulation, runStart } from './tools/run.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
 import { runClusterTests, runKubernetesTests, runTests } from './tools/test.mjs';
 import { checkoutRoot } from './tools/runtime.mjs';
@@ -19,6 +19,7 @@ const verbs = {
   'test:sim': { run: runSimulation, does: 'run simulated clusters by seed' },
   check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
+  cluster: { run: runCluster, does: 'a Kubernetes of three nodes on this machine: up, down, status, load, kubectl' },
   bench: { run: runBench, does: 'run a benchmark by name' },
   shoal: { run: runShoal, does: 'run the command line' },
 };

@@ -20,6 +20,11 @@ export function runBench(root, args) {
   return runProgram(root, root, 'e2e/bench/main.ts', args);
 }
 
+/** The test cluster. */
+export function runCluster(root, args) {
+  return runProgram(root, root, 'e2e/cluster/main.ts', args);
+}
+
 export function runSimulation(root, args) {
   return runProgram(root, root, 'e2e/sim/main.ts', args);
 }

@@ -13,7 +13,9 @@ const testRoots = ['tools', 'proto', 'pods', 'operator', 'e2e', 'shoal.test.ts']
 const kubernetesSuites = 'e2e/suites/kubernetes';
 const clusterSuites = 'e2e/suites/cluster';
 const skippedNames = new Set(['node_modules', 'gen', 'bench', 'fixtures']);
-const skippedPaths = new Set([kubernetesSuites, clusterSuites]);
+/** They need a cluster that is up. */
+const endToEndSuites = 'e2e/cluster/suites';
+const skippedPaths = new Set([kubernetesSuites, clusterSuites, endToEndSuites]);
 const isTestFile = (name) => name.endsWith('.test.ts') || name.endsWith('.test.mjs');
 
 /** No test may hang a run; each has its own, much smaller, bounds. */
