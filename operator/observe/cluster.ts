@@ -1,6 +1,6 @@
 /**
- * All that the operator watches: the informers of one namespace, and of the nodes. Built-in objects are watched by label, so
- * that a namespace full of other things costs nothing; the custom resources in whole.
+ * The built-in objects that the operator watches: those of one namespace, and the nodes. They are watched by label, so that
+ * a namespace full of other things costs nothing. Our own objects are in shoal-objects.ts.
  */
 
 import type { Logger } from '../../pods/kernel/logger.ts';
@@ -22,9 +22,6 @@ export interface ObservedCluster {
   readonly jobs: Informer<SeenJob>;
   /** Those that the operator has made. */
   readonly secrets: Informer<SeenSecret>;
-  readonly collections: Informer<SeenObject>;
-  readonly pools: Informer<SeenObject>;
-  readonly shards: Informer<SeenObject>;
 }
 
 export interface ClusterWatch extends ObservedCluster {
@@ -50,9 +47,6 @@ export function watchCluster({ client, namespace, logger }: { readonly client: K
     nodes: inform<SeenNode>('Node'),
     jobs: inform<SeenJob>('Job', managedSelector),
     secrets: inform<SeenSecret>('Secret', managedSelector),
-    collections: inform<SeenObject>('VectorCollection'),
-    pools: inform<SeenObject>('VectorPool'),
-    shards: inform<SeenObject>('VectorShard'),
   };
   const named = Object.entries(informers) as [string, Pick<Informer<SeenObject>, 'listed' | 'hasListed' | 'isFresh' | 'close'>][];
   return {

@@ -13,6 +13,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { hasCode } from '../../pods/kernel/errors.ts';
 import type { KubeClient } from '../../pods/kube/client.ts';
+import { sameQuantity } from './quantity.ts';
 import { kinds, pathOf, type KindName } from './kinds.ts';
 
 export const fieldManager = 'shoal-operator';
@@ -93,8 +94,12 @@ export function firstDifference(desired: unknown, live: unknown, path = ''): str
     }
     return undefined;
   }
-  return desired === live ? undefined : path;
+  if (desired === live || (quantityPath.test(path) && sameQuantity(desired, live))) return undefined;
+  return path;
 }
+
+/** Kubernetes writes amounts in a notation of its own. */
+const quantityPath = /(^|\.)(requests|limits|capacity)\.[^.]+$/;
 
 /** The names of objects that Kubernetes matches items of its lists by. */
 const itemKeys = ['name', 'uid', 'conditionType', 'topologyKey', 'mountPath', 'port'];

@@ -1,0 +1,85 @@
+/**
+ * The data pods as placement sees them: where each runs, by the labels that its pool is spread over, and whether it takes
+ * replicas. What scale-in, rollout and drain want of a pod stands in the object: annotations of the pod, and the operation
+ * and the drains of its pool's status.
+ */
+
+import type { KubeClient } from '../../pods/kube/client.ts';
+import type { VectorPool } from '../../pods/metadata/objects.ts';
+import type { DirectoryPod, PodDirectory } from '../../pods/controller/pod-directory.ts';
+import { drainAnnotation } from '../../pods/controller/kube-pod-directory.ts';
+import { poolLabel } from '../desired/names.ts';
+import { pathOf } from '../runtime/kinds.ts';
+import type { ObservedCluster } from './cluster.ts';
+import { isGoing, type SeenNode, type SeenPod } from './objects.ts';
+import type { ShoalObjects } from './shoal-objects.ts';
+
+/** Pure. `pool` and `node` are undefined where they are not known. */
+export function directoryPod(pod: SeenPod, pool: VectorPool | undefined, node: SeenNode | undefined): DirectoryPod {
+  const { name, annotations = {} } = pod.metadata;
+  const { nodeName } = pod.spec;
+  const labels: Readonly<Record<string, string>> = { ...node?.metadata.labels, ...(nodeName === undefined ? {} : { 'kubernetes.io/hostname': node?.metadata.labels?.['kubernetes.io/hostname'] ?? nodeName }) };
+  return {
+    name,
+    domains: (pool?.spec.topologySpread ?? ['topology.kubernetes.io/zone', 'kubernetes.io/hostname']).map((label) => labels[label] ?? ''),
+    isDraining: annotations[drainAnnotation] === 'true',
+    // It has no place yet, or is about to have none.
+    isClosed: nodeName === undefined || isGoing(pod),
+    isBeingReplaced: pool?.status.operation?.pod === name,
+  };
+}
+
+export interface OperatorPodDirectoryOptions {
+  readonly observed: ObservedCluster;
+  readonly pools: ShoalObjects<VectorPool>;
+  readonly client: KubeClient;
+  readonly namespace: string;
+}
+
+export class OperatorPodDirectory implements PodDirectory {
+  readonly #options: OperatorPodDirectoryOptions;
+  readonly #watchers = new Set<() => void>();
+  readonly #unwatch: readonly (() => void)[];
+  #listed: readonly DirectoryPod[] = [];
+  #text = '';
+
+  constructor(options: OperatorPodDirectoryOptions) {
+    this.#options = options;
+    const { observed, pools } = options;
+    const look = (): void => this.#look();
+    this.#unwatch = [observed.pods.onChange(look), observed.nodes.onChange(look), pools.onChange(look)];
+  }
+
+  list(): readonly DirectoryPod[] {
+    return this.#listed;
+  }
+
+  watch(onChange: () => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
+  }
+
+  async isGone(pod: string, podUID: string): Promise<boolean> {
+    const { client, namespace } = this.#options;
+    const found = (await client.read(pathOf('Pod', namespace, pod))) as SeenPod | undefined;
+    return found?.metadata.uid !== podUID;
+  }
+
+  close(): void {
+    for (const unwatch of this.#unwatch) unwatch();
+    this.#watchers.clear();
+  }
+
+  /** Pods and nodes change many times a minute in ways that matter to nobody here. */
+  #look(): void {
+    const { observed, pools } = this.#options;
+    this.#listed = observed.pods.list().map((pod) => {
+      const node = pod.spec.nodeName === undefined ? undefined : observed.nodes.get(pod.spec.nodeName);
+      return directoryPod(pod, pools.get(pod.metadata.labels?.[poolLabel] ?? ''), node);
+    });
+    const text = JSON.stringify(this.#listed);
+    if (text === this.#text) return;
+    this.#text = text;
+    for (const watcher of this.#watchers) watcher();
+  }
+}
