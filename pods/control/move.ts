@@ -18,6 +18,8 @@ const replicaCountMax = 9;
 export function decideMove(facts: ShardFacts): ShardStep {
   const { shard, collection } = facts;
   const { inSync, primary } = shard.status.authority!;
+  const relief = decideRelief(facts);
+  if (relief !== undefined) return relief;
   if (collection === undefined) return { action: 'none', because: 'its collection is not there' };
   const { replicas, minInSync } = collection.spec.replication;
   const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], sparing(facts.placement, replicas <= minInSync));
@@ -52,13 +54,17 @@ function sparing(placement: PlacementFacts, sparesNone: boolean): PlacementFacts
   return { ...placement, pods: placement.pods.map((pod) => (pod.isBeingReplaced === true ? { ...pod, isDraining: true } : pod)) };
 }
 
-/** All replicas are where they shall be. One may be better off elsewhere, or the primary's pod be about to go. */
-function standing(facts: ShardFacts, because: string): ShardStep {
-  const { shard, placement, rebalanceTo } = facts;
-  const { inSync, primary } = shard.status.authority!;
-  const stateOf = (name: string): PlacementFacts['pods'][number] | undefined => placement.pods.find((pod) => pod.name === name);
-  if (stateOf(primary.pod)?.isBeingReplaced === true && inSync.length > 1) return decideSwitchover(facts, inSync, `${primary.pod} is about to be replaced`);
-  const target = rebalanceTo === undefined || shard.spec.replicas.includes(rebalanceTo) ? undefined : stateOf(rebalanceTo);
+/** Another one leads before the primary's pod is replaced, if there is another. */
+function decideRelief(facts: ShardFacts): ShardStep | undefined {
+  const { inSync, primary } = facts.shard.status.authority!;
+  if (facts.placement.pods.find(({ name }) => name === primary.pod)?.isBeingReplaced !== true) return undefined;
+  const step = decideSwitchover(facts, inSync, `${primary.pod} is about to be replaced`);
+  return step.action === 'switch' ? step : undefined;
+}
+
+/** All replicas are where they shall be; one may be better off elsewhere. */
+function standing({ shard, placement, rebalanceTo }: ShardFacts, because: string): ShardStep {
+  const target = rebalanceTo === undefined || shard.spec.replicas.includes(rebalanceTo) ? undefined : placement.pods.find(({ name }) => name === rebalanceTo);
   if (target === undefined || !isOpen(target) || shard.spec.replicas.length >= replicaCountMax) return { action: 'none', because };
   return changed(shard, { replicas: [...shard.spec.replicas, target.name] }, `${target.name} takes a replica, for a better balance`);
 }

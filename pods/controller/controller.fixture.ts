@@ -15,8 +15,8 @@ import { seededRandom } from '../kernel/random.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import { isDeleting, type ShardAuthority, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
-import { PodList } from './pod-directory.ts';
-import { ShardController } from './shard-controller.ts';
+import { PodList, type DirectoryPod } from './pod-directory.ts';
+import { ShardController, type ShardControllerOptions } from './shard-controller.ts';
 
 export class TestPod {
   readonly name: string;
@@ -171,7 +171,7 @@ export class TestCluster {
     this.controller = this.newController();
   }
 
-  newController(): ShardController {
+  newController(options: Partial<ShardControllerOptions> = {}): ShardController {
     return new ShardController({
       metadata: this.metadata,
       pods: { pod: (name) => this.pods.get(name)!.service },
@@ -179,11 +179,23 @@ export class TestCluster {
       clock: this.clock,
       logger: silentLogger,
       systemReplication: { replicas: this.#systemReplicas, minInSync: Math.min(2, this.#systemReplicas) },
+      ...options,
     });
   }
 
   pod(name: string): TestPod {
     return this.pods.get(name)!;
+  }
+
+  /** New, empty pods join. */
+  join(...names: string[]): void {
+    for (const name of names) this.pods.set(name, new TestPod(this, name));
+    this.directory.set([...this.directory.list(), ...names.map((name) => ({ name, isDraining: false }))]);
+  }
+
+  /** Says of a pod what placement takes into account. */
+  mark(name: string, change: Partial<DirectoryPod>): void {
+    this.directory.set(this.directory.list().map((pod) => (pod.name === name ? { ...pod, ...change } : pod)));
   }
 
   drain(...names: string[]): void {

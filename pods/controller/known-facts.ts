@@ -26,6 +26,8 @@ export interface KnownFactsOptions {
   readonly shards: KnownShards;
   readonly collections: ReadonlyMap<string, VectorCollection>;
   readonly rules: CollectionRules;
+  /** Where a replica of the shard shall go for a better balance. */
+  readonly rebalanceTo: (shard: string) => string | undefined;
 }
 
 export class KnownFacts {
@@ -55,9 +57,10 @@ export class KnownFacts {
 
   /** What is known besides the shard that was read. */
   of(shard: VectorShard, readAtMs: number, collection: VectorCollection | undefined, isPrimaryGone: boolean): ShardFacts {
-    const { clock, prober, shards, rules } = this.#options;
+    const { clock, prober, shards, rules, rebalanceTo } = this.#options;
     const isHeld = collection !== undefined && rules.heldBecause(collection) !== undefined;
     const lastGrant = this.#lastGrants.get(shard.metadata.name);
+    const target = rebalanceTo(shard.metadata.name);
     const nowMs = clock.monotonicMs();
     return {
       shard,
@@ -71,6 +74,7 @@ export class KnownFacts {
       storeAnswersSinceMs: this.#storeAnswersSinceMs ?? nowMs,
       isPrimaryGone,
       nowMs,
+      ...(target === undefined ? {} : { rebalanceTo: target }),
       ...(lastGrant === undefined ? {} : { lastGrant }),
     };
   }

@@ -24,6 +24,7 @@ import { KnownFacts, noCollectionRules, type CollectionRules } from './known-fac
 import { KnownShards } from './known-shards.ts';
 import type { PodDirectory } from './pod-directory.ts';
 import { PodProber } from './pod-prober.ts';
+import { Rebalancer } from './rebalancer.ts';
 import { ShardWriter, type StepOutcome } from './shard-writer.ts';
 import { SwitchPauses } from './switch-pauses.ts';
 import { Unsettled } from './unsettled.ts';
@@ -38,6 +39,8 @@ export interface ShardControllerOptions {
   /** Of the system's own collection, which is made at the first start; undefined where somebody else makes it. */
   readonly systemReplication: CollectionSpec['replication'] | undefined;
   readonly rules?: CollectionRules;
+  /** Whether replicas move for a better balance, on pods that joined for example. */
+  readonly rebalances?: boolean;
   /** Told after each look at a collection, and then the one who writes the conditions of collections. */
   readonly onCollection?: (name: string, outcome: CollectionOutcome) => void;
   /** For the simulator alone. */
@@ -62,6 +65,7 @@ export class ShardController {
   readonly #collectionWriter: CollectionWriter;
   readonly #queue: WorkQueue;
   readonly #facts: KnownFacts;
+  readonly #rebalancer: Rebalancer | undefined;
   readonly #switchPauses: SwitchPauses;
   /** How often in a row a key has waited for something that should come soon. */
   readonly #soonCounts = new Map<string, number>();
@@ -77,7 +81,9 @@ export class ShardController {
     this.#unsettled = new Unsettled(clock);
     this.#switchPauses = new SwitchPauses(clock);
     this.#prober = new PodProber({ pods, clock, onChange: (now, before) => this.#onReport(now, before) });
-    this.#facts = new KnownFacts({ clock, directory, prober: this.#prober, shards: this.#shards, collections: this.#collections, rules: options.rules ?? noCollectionRules });
+    const rules = options.rules ?? noCollectionRules;
+    this.#facts = new KnownFacts({ clock, directory, prober: this.#prober, shards: this.#shards, collections: this.#collections, rules, rebalanceTo: (shard) => this.#rebalancer?.target(shard) });
+    this.#rebalancer = options.rebalances === true ? this.#makeRebalancer(rules) : undefined;
     this.#shardWriter = new ShardWriter({ metadata, pods, prober: this.#prober, clock, logger });
     this.#collectionWriter = new CollectionWriter({
       metadata,
@@ -91,6 +97,21 @@ export class ShardController {
       isServing: (shard) => this.#isServing(shard),
     });
     this.#queue = new WorkQueue({ clock, inFlightMax: limits.shardStepsInFlightMax, run: (key) => this.#run(key), onIdle: () => this.#unsettled.wake() });
+  }
+
+  #makeRebalancer({ heldBecause }: CollectionRules): Rebalancer {
+    const { clock, logger } = this.#options;
+    return new Rebalancer({
+      clock,
+      logger,
+      shards: () => [...this.#shards.names()].map((name) => this.#shards.get(name)!.shard),
+      collectionOf: (shard) => {
+        const collection = this.#facts.collectionOf(shard);
+        return collection === undefined || heldBecause(collection) !== undefined ? undefined : collection;
+      },
+      placement: (collection) => this.#facts.placement(collection),
+      onMove: (shard) => this.#examine(shard),
+    });
   }
 
   /** Reads everything, makes the system's collection if there is none, and begins. Fails when the store cannot be read; may be tried again then. */
@@ -110,6 +131,7 @@ export class ShardController {
     await this.#ensureSystemCollection();
     this.#isStarted = true;
     this.#prober.start();
+    this.#rebalancer?.start();
     this.#onPodsChange();
     for (const name of this.#collections.keys()) this.#enqueue(collectionKey(name));
   }
@@ -146,6 +168,7 @@ export class ShardController {
 
   async close(): Promise<void> {
     for (const unwatch of this.#unwatch) unwatch();
+    this.#rebalancer?.close();
     this.#prober.close();
     await this.#queue.close();
   }

@@ -78,6 +78,8 @@ export const limits = {
   suspectAfterMs: 2_000,
   /** Shards that are acted upon at a time; promotions go first. */
   shardStepsInFlightMax: 32,
+  /** Time between two looks at the balance of replicas. */
+  rebalanceIntervalMs: 5_000,
   /** Replicas of one pool that move at a time for a better balance. */
   rebalanceMovesMax: 2,
   /** A pod that has been out of reach for so long is given up: its replicas are placed elsewhere, if there is room. */
