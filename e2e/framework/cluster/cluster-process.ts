@@ -97,6 +97,15 @@ export class ClusterProcess {
     });
   }
 
+  /** Until it runs and says that it is not ready. */
+  async unready(): Promise<void> {
+    await eventually(timeoutsMs.serverStart, `${this.name} to say that it is not ready`, async () => {
+      const response = await fetch(this.#options.readyUrl, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+      await response?.arrayBuffer();
+      return response?.status === 503 ? true : undefined;
+    });
+  }
+
   async start(): Promise<void> {
     this.spawn();
     await this.ready();

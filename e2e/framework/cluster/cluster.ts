@@ -69,6 +69,8 @@ export interface Cluster {
   requestSwitchover(shard: VectorShard, to?: string): Promise<void>;
   /** Ends the pod's process if it runs, loses its disk, and gives its name to a new pod: another UID, another token. Does not start it. */
   wipe(pod: PodProcess): Promise<void>;
+  /** A second process on the pod's data, under its name, with ports of its own. Does not start it. */
+  twinOf(pod: PodProcess): Promise<ClusterProcess>;
   /** When this test fails, prints what the logs say; for tests inside the one that started the cluster. */
   explain(t: Owner): void;
 }
@@ -132,18 +134,29 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
   });
 
   const pods: DataPodProcess[] = [];
+  const twins = new Map<PodProcess, () => Promise<ClusterProcess>>();
   for (const { name, port, statusPort } of podPlaces) {
     const common = await commonFlags(name);
     const dataDirectory = join(directory, name);
     const identity = await kubernetes.podToken(name, { labels: dataPodLabels });
-    const flags = (): readonly string[] => {
-      const { podUID, kubeconfig } = pod.identity;
-      const places = ['--pod-name', name, '--pod-uid', podUID, '--internal-host', host(name), '--internal-port', String(port), '--status-host', host(name), '--status-port', String(statusPort), '--data-dir', dataDirectory];
-      return [...places, '--kubeconfig', kubeconfig, ...common];
-    };
-    const statusUrl = `http://${host(name)}:${statusPort}`;
-    const pod = new DataPodProcess({ ...processOptions(name), command: 'pod', flags, readyUrl: `${statusUrl}/readyz` }, dataDirectory, `${host(name)}:${port}`, statusUrl, identity);
+    const optionsAt = ({ port, statusPort }: Pick<Place, 'port' | 'statusPort'>): ClusterProcessOptions => ({
+      ...processOptions(name),
+      command: 'pod',
+      flags: () => {
+        const { podUID, kubeconfig } = pod.identity;
+        const places = ['--pod-name', name, '--pod-uid', podUID, '--internal-host', host(name), '--internal-port', String(port), '--status-host', host(name), '--status-port', String(statusPort), '--data-dir', dataDirectory];
+        return [...places, '--kubeconfig', kubeconfig, ...common];
+      },
+      readyUrl: `http://${host(name)}:${statusPort}/readyz`,
+    });
+    const pod = new DataPodProcess(optionsAt({ port, statusPort }), dataDirectory, `${host(name)}:${port}`, `http://${host(name)}:${statusPort}`, identity);
     pods.push(pod);
+    twins.set(pod, async () => {
+      const [port, statusPort] = (await fixedPorts(2)) as [number, number];
+      const twin = new ClusterProcess({ ...optionsAt({ port, statusPort }), name: `${name}-twin`, logFile: join(directory, 'logs', `${name}-twin.log`) });
+      atEnd(t, () => twin.kill());
+      return twin;
+    });
   }
 
   const gateways: GatewayProcess[] = [];
@@ -222,6 +235,7 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
       await kubernetes.admin.write({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${pod.name}`, query: { gracePeriodSeconds: '0' } });
       (pod as DataPodProcess).identity = await kubernetes.podToken(pod.name, { labels: dataPodLabels });
     },
+    twinOf: (pod) => twins.get(pod)!(),
     explain,
   };
 }

@@ -29,7 +29,7 @@ export function deckOf(random: Random, shardCount: number, gatewayCount: number)
   const step = (faults: readonly Fault[], apiOutageMs = 0): Step => ({ faults, apiOutageMs, isWaitedFor: random.fraction() < 0.7, pauseMs: 200 + below(random, 1_000) });
   const steps = podFaultKinds.map((kind) => step([fault(kind)]));
   for (let i = 0; i < pairCount; i++) steps.push(step([fault(shortKind(random)), fault(shortKind(random))]));
-  for (let gateway = 0; gateway < gatewayCount; gateway++) steps.push(step([{ kind: 'gateway killed', gateway, lengthMs: shortMs(random) }]));
+  for (let gateway = 0; gateway < gatewayCount; gateway++) steps.push(step([{ kind: 'gateway killed', gateway, lengthMs: 1_000 + shortMs(random) }]));
   // Nobody follows the primary until the controller is back.
   steps.push(step([{ kind: 'controller killed', lengthMs: shortMs(random) }, fault('kill -9', 'primary')]));
   steps.push(
