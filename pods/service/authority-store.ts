@@ -52,14 +52,16 @@ export class ShardAuthorityStore implements AuthorityStore {
   }
 
   async compareAndSwap(change: { readonly resourceVersion: string; readonly inSync?: readonly MemberId[]; readonly configVersion: number }): Promise<Authority> {
-    const known = this.#mutations.has('write-without-version') ? await this.#shards.get(this.#objectName) : this.#known;
+    const isUnconditional = this.#mutations.has('write-without-version');
+    const known = this.#known;
     const authority = known?.status.authority;
-    if (known === undefined || authority === undefined || (known.metadata.resourceVersion !== change.resourceVersion && !this.#mutations.has('write-without-version'))) {
+    if (known === undefined || authority === undefined || (known.metadata.resourceVersion !== change.resourceVersion && !isUnconditional)) {
       throw new ShoalError('CONFLICT', `the object of shard ${this.#shardUID} was read again since`);
     }
     const { inSync, configVersion } = change;
     const status = inSync === undefined ? { ...known.status, nonce: this.#random.uuid() } : { ...known.status, authority: { ...authority, inSync, configVersion } };
-    const stored = await this.#shards.replaceStatus({ ...known, status });
+    const metadata = isUnconditional ? { ...known.metadata, resourceVersion: '' } : known.metadata;
+    const stored = await this.#shards.replaceStatus({ ...known, metadata, status });
     this.#known = stored;
     return authorityOf(stored)!;
   }
