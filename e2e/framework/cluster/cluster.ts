@@ -113,7 +113,7 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
   const host = (name: string): string => options.network?.addressOf(name) ?? '127.0.0.1';
   const kubernetes = await startKubernetes({ address: host(machine) });
   atEnd(t, () => kubernetes.close());
-  await kubernetes.apply(...shoalManifests);
+  await kubernetes.apply(...(await shoalManifests()));
   const metadata = await metadataOf(t, kubernetes.kubeconfig);
   const identityOf = options.tls === true ? await certificates(directory, host) : undefined;
 
@@ -176,7 +176,7 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
 
   const controllers: ClusterProcess[] = [];
   for (const { name, statusPort } of places('controller', controllerCount)) {
-    const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-controller' });
+    const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-operator' });
     const flags = ['--status-host', host(name), '--status-port', String(statusPort), '--kubeconfig', kubeconfig, ...(await commonFlags(name))];
     controllers.push(new ClusterProcess({ ...processOptions(name), command: 'failover-controller', flags: () => flags, readyUrl: `http://${host(name)}:${statusPort}/readyz` }));
   }

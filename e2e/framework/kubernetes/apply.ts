@@ -8,7 +8,7 @@ import { eventually, timeoutsMs } from '../timeouts.ts';
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly annotations?: Readonly<Record<string, string>> };
 }
 
 interface ApiResource {

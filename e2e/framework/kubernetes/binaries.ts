@@ -47,8 +47,8 @@ const programs = {
 } as const satisfies Readonly<Record<string, Source>>;
 export type Program = keyof typeof programs;
 
-/** What suites need that use the Kubernetes API without any node. */
-export const apiPrograms: readonly Program[] = ['etcd', 'kube-apiserver'];
+/** What suites need that use the Kubernetes API without any node; helm renders what they install. */
+export const apiPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'helm'];
 
 /** What a cluster with nodes needs, the slowest to build first. */
 export const clusterPrograms = Object.keys(programs).sort((a, b) => Number(b === 'kubelet') - Number(a === 'kubelet')) as readonly Program[];

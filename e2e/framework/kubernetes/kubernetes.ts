@@ -15,6 +15,7 @@ import { systemRandom } from '../../../pods/kernel/random.ts';
 import { eventually, timeoutsMs } from '../timeouts.ts';
 import { applyManifests, type Manifest } from './apply.ts';
 import { kubernetesProgram } from './binaries.ts';
+import { renderChart } from './chart.ts';
 import { freePorts, startProcess, type ControlPlaneProcess } from './process.ts';
 
 export interface Kubernetes {
@@ -57,18 +58,16 @@ export interface PodIdentity {
   readonly kubeconfig: string;
 }
 
-/** The name that `deploy/data-pod-access.yaml` knows data pods by. */
+/** The name that the admission policy knows data pods by. */
 export const dataPodServiceAccount = 'shoal-pod';
 
-/** What an installation brings along: the kinds of objects, and what each process may do with them. */
-export const shoalManifests: readonly string[] = [
-  'crds/vectorcollections.yaml',
-  'crds/vectorpools.yaml',
-  'crds/vectorshards.yaml',
-  'deploy/data-pod-access.yaml',
-  'deploy/controller-access.yaml',
-  'deploy/gateway-access.yaml',
-].map((file) => join(import.meta.dirname, '..', '..', '..', file));
+const accessKinds = ['ServiceAccount', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'];
+
+/** What an installation brings along that works without nodes: the kinds of objects, and what each process may do with them. */
+export async function shoalManifests(): Promise<readonly Manifest[]> {
+  const objects = await renderChart();
+  return objects.filter(({ kind, metadata }) => (kind === 'CustomResourceDefinition' || accessKinds.includes(kind)) && metadata.annotations?.['helm.sh/hook'] === undefined);
+}
 
 /** `address`: of this machine, where the API server listens. */
 export async function startKubernetes({ address = '127.0.0.1' }: { readonly address?: string } = {}): Promise<Kubernetes> {

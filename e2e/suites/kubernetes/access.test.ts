@@ -1,4 +1,7 @@
-/** Aim: each process has the rights that it needs and no other; nobody may patch, and none reaches into another namespace. */
+/**
+ * Aim: each process has the rights that it needs and no other; nobody may patch the project's own objects, none reaches into
+ * another namespace, and what has no namespace is for the operator alone.
+ */
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -7,41 +10,85 @@ import { shoalManifests, startKubernetes, type Kubernetes } from '../../framewor
 let kubernetes: Kubernetes;
 before(async () => {
   kubernetes = await startKubernetes();
-  await kubernetes.apply(...shoalManifests);
+  await kubernetes.apply(...(await shoalManifests()));
 });
 after(() => kubernetes.close());
 
 const verbs = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'] as const;
-const resources = ['vectorcollections', 'vectorcollections/status', 'vectorpools', 'vectorpools/status', 'vectorshards', 'vectorshards/status', 'pods', 'secrets'] as const;
 const read = ['get', 'list', 'watch'];
 
-const rights: Readonly<Record<string, Partial<Record<(typeof resources)[number], readonly string[]>>>> = {
+/** Groups of resources that somebody might want to touch, with those of them that have a namespace. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  'shoal.dev': ['vectorcollections', 'vectorcollections/status', 'vectorcollections/finalizers', 'vectorpools', 'vectorpools/status', 'vectorpools/scale', 'vectorpools/finalizers', 'vectorshards', 'vectorshards/status', 'vectorshards/finalizers'],
+  '': ['pods', 'pods/status', 'pods/eviction', 'pods/exec', 'pods/portforward', 'services', 'secrets', 'configmaps', 'serviceaccounts', 'serviceaccounts/token', 'persistentvolumeclaims', 'events', 'nodes', 'namespaces', 'persistentvolumes'],
+  apps: ['statefulsets', 'statefulsets/status', 'statefulsets/scale', 'deployments', 'daemonsets'],
+  batch: ['jobs'],
+  policy: ['poddisruptionbudgets'],
+  'coordination.k8s.io': ['leases'],
+  'storage.k8s.io': ['storageclasses'],
+  'apiextensions.k8s.io': ['customresourcedefinitions'],
+  'rbac.authorization.k8s.io': ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'],
+  'admissionregistration.k8s.io': ['validatingadmissionpolicies', 'validatingadmissionpolicybindings', 'validatingwebhookconfigurations', 'mutatingwebhookconfigurations'],
+};
+const all = Object.entries(groups).flatMap(([group, resources]) => resources.map((resource) => ({ group, resource })));
+
+type Rights = Readonly<Record<string, readonly string[]>>;
+
+/** In the namespace of the installation; of what has no namespace, everywhere. */
+const rights: Readonly<Record<string, Rights>> = {
   'shoal-pod': { vectorcollections: read, vectorshards: read, 'vectorshards/status': ['update'] },
   'shoal-gateway': { vectorcollections: [...read, 'create', 'update', 'delete'], vectorshards: read },
-  'shoal-controller': {
+  'shoal-operator': {
     vectorcollections: [...read, 'create', 'update'],
     'vectorcollections/status': ['update'],
+    'vectorcollections/finalizers': ['update'],
+    vectorpools: [...read, 'create', 'update', 'delete'],
+    'vectorpools/status': ['update'],
+    'vectorpools/finalizers': ['update'],
     vectorshards: [...read, 'create', 'update', 'delete'],
     'vectorshards/status': ['update'],
     pods: read,
+    'pods/status': ['patch'],
+    'pods/eviction': ['create'],
+    services: [...read, 'create', 'patch', 'delete'],
+    secrets: [...read, 'create', 'update', 'patch'],
+    persistentvolumeclaims: [...read, 'patch', 'delete'],
+    events: ['create', 'patch'],
+    nodes: read,
+    statefulsets: [...read, 'create', 'patch', 'delete'],
+    poddisruptionbudgets: [...read, 'create', 'patch', 'delete'],
+    leases: ['get', 'create', 'update'],
+    storageclasses: read,
   },
 };
+const withoutNamespace = ['nodes', 'storageclasses'];
 
 for (const [account, expected] of Object.entries(rights)) {
   test(`${account} has its rights and no other`, async () => {
-    const found = await Promise.all(resources.map(async (resource) => [resource, await allowed(account, 'default', resource)] as const));
-    assert.deepEqual(Object.fromEntries(found), Object.fromEntries(resources.map((resource) => [resource, expected[resource] ?? []])));
-    for (const resource of resources) assert.deepEqual(await allowed(account, 'kube-system', resource), [], `${resource} in another namespace`);
+    assert.deepEqual(await rightsOf(account, 'default'), expected);
+    assert.deepEqual(await rightsOf(account, 'kube-system'), Object.fromEntries(Object.entries(expected).filter(([resource]) => withoutNamespace.includes(resource))));
+  });
+
+  test(`${account} may touch no schema but ${account === 'shoal-operator' ? 'those of the project, which it may not delete' : 'none'}`, async () => {
+    for (const name of ['vectorcollections.shoal.dev', 'vectorpools.shoal.dev', 'vectorshards.shoal.dev']) {
+      const expectedVerbs = account === 'shoal-operator' ? ['get', 'patch'] : [];
+      assert.deepEqual(await allowed(account, { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions', name }), expectedVerbs);
+    }
+    assert.deepEqual(await allowed(account, { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions', name: 'others.example.com' }), []);
   });
 }
 
-async function allowed(account: string, namespace: string, resource: string): Promise<string[]> {
-  const [name, subresource] = resource.split('/');
-  const group = name!.startsWith('vector') ? 'shoal.dev' : '';
+async function rightsOf(account: string, namespace: string): Promise<Rights> {
+  const found = await Promise.all(all.map(async ({ group, resource }) => [resource, await allowed(account, { namespace, group, resource })] as const));
+  return Object.fromEntries(found.filter(([, granted]) => granted.length > 0));
+}
+
+async function allowed(account: string, { resource: path, ...where }: { readonly namespace?: string; readonly group: string; readonly resource: string; readonly name?: string }): Promise<string[]> {
+  const [resource, subresource] = path.split('/');
   const answers = await Promise.all(
     verbs.map(async (verb) => {
-      const attributes = { namespace, verb, group, resource: name, ...(subresource === undefined ? {} : { subresource }) };
-      const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec: { user: `system:serviceaccount:default:${account}`, resourceAttributes: attributes } };
+      const resourceAttributes = { ...where, verb, resource, ...(subresource === undefined ? {} : { subresource }) };
+      const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec: { user: `system:serviceaccount:default:${account}`, resourceAttributes } };
       const review = await kubernetes.admin.write({ method: 'POST', path: '/apis/authorization.k8s.io/v1/subjectaccessreviews', body });
       return (review as { status: { allowed: boolean } }).status.allowed ? [verb] : [];
     }),

@@ -1,14 +1,12 @@
 /**
  * Aim: the API server itself keeps rule G1. Whoever writes, and however, the authority of a shard changes only as the
  * protocol allows (the rules in crds/vectorshards.yaml); a data pod writes only the status of a shard that it leads, never
- * who leads it (RBAC and the policy in deploy/data-pod-access.yaml, with real tokens bound to pods).
+ * who leads it (RBAC and the admission policy of the chart, with real tokens bound to pods).
  */
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { load } from 'js-yaml';
 import { systemClock } from '../../../pods/kernel/clock.ts';
 import { ShoalError, type ErrorCode } from '../../../pods/kernel/errors.ts';
 import { systemRandom } from '../../../pods/kernel/random.ts';
@@ -34,15 +32,16 @@ const olds = new Map<string, string>();
 before(async () => {
   kubernetes = await startKubernetes();
   // What the table begins with is written while there are no rules, as if it had come about by many allowed steps.
-  const file = shoalManifests.find((path) => path.endsWith('vectorshards.yaml'))!;
-  await kubernetes.apply(withoutRules(load(await readFile(file, 'utf8'))) as Manifest);
+  const manifests = await shoalManifests();
+  const definition = manifests.find(({ metadata }) => metadata.name === 'vectorshards.shoal.dev')!;
+  await kubernetes.apply(withoutRules(definition) as Manifest);
   for (const [number, { name, old }] of cases.entries()) {
     olds.set(name, `case-${number}`);
     const body = { apiVersion: 'shoal.dev/v1alpha1', kind: 'VectorShard', metadata: { name: `case-${number}` }, spec: old.spec };
     const { metadata } = (await kubernetes.admin.write({ method: 'POST', path: shardsPath, body })) as VectorShard;
     await kubernetes.admin.write({ method: 'PUT', path: `${shardsPath}/case-${number}/status`, body: { ...body, metadata, status: old.status } });
   }
-  await kubernetes.apply(...shoalManifests);
+  await kubernetes.apply(...manifests);
   await rulesInForce();
 });
 after(() => kubernetes.close());

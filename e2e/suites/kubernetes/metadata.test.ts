@@ -14,7 +14,7 @@ import { metadataOf, namespaceFor } from '../../framework/kubernetes/metadata.ts
 let kubernetes: Kubernetes;
 before(async () => {
   kubernetes = await startKubernetes();
-  await kubernetes.apply(...shoalManifests);
+  await kubernetes.apply(...(await shoalManifests()));
 });
 after(() => kubernetes.close());
 

@@ -18,7 +18,7 @@ import { eventually, timeoutsMs } from '../../framework/timeouts.ts';
 let kubernetes: Kubernetes;
 before(async () => {
   kubernetes = await startKubernetes();
-  await kubernetes.apply(...shoalManifests);
+  await kubernetes.apply(...(await shoalManifests()));
 });
 after(() => kubernetes.close());
 
