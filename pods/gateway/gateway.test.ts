@@ -14,6 +14,7 @@ import type { MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import type { Dialect } from '../dialects/dialect.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { createOtlpTracer } from '../telemetry/otlp-tracer.ts';
+import { writeSecretVolume } from '../wire/secret-volume.fixture.ts';
 import { givenKey, startTestGateway, testDialect, testService } from './test-gateway.ts';
 import type { TestGateway } from './test-gateway.ts';
 
@@ -179,6 +180,32 @@ test('TLS for HTTP and gRPC, and a certificate that is renewed while they run', 
   await logged('the TLS certificate was read anew');
   assert.deepEqual([await presentedName(gateway.httpAddress.port, 'http/1.1'), await presentedName(gateway.grpcAddress.port, 'h2')], ['second', 'second']);
   assert.deepEqual(await callOverTls(), { code: status.OK, value: 1 });
+});
+
+test('a certificate in a volume of a Secret is taken up when Kubernetes exchanges it, and its days are shown', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'shoal-tls-'));
+  context.after(() => rm(directory, { recursive: true }));
+  const volume = join(directory, 'volume');
+  const exchange = async (name: string): Promise<boolean> => {
+    if (!makeCertificate(directory, name)) return false;
+    await writeSecretVolume(volume, { 'tls.crt': await readFile(join(directory, 'cert.pem')), 'tls.key': await readFile(join(directory, 'key.pem')) });
+    return true;
+  };
+  if (!(await exchange('first'))) return context.skip('there is no openssl to make a certificate with');
+  const gateway = await startTestGateway({ argv: ['--host', '0.0.0.0', '--tls-cert', join(volume, 'tls.crt'), '--tls-key', join(volume, 'tls.key'), '--open-metrics'], bounds: { certificateCheckIntervalMs: 20 } });
+  context.after(() => gateway.stop());
+  const names = async (): Promise<string[]> => [await presentedName(gateway.httpAddress.port, 'http/1.1'), await presentedName(gateway.grpcAddress.port, 'h2')];
+  assert.deepEqual(await names(), ['first', 'first']);
+  await exchange('second');
+  while (!gateway.logs.some(({ message }) => message === 'the TLS certificate was read anew')) await sleep(systemClock, 5);
+  assert.deepEqual(await names(), ['second', 'second']);
+  const page = await new Promise<string>((resolve, reject) => {
+    get(`${gateway.base.replace('http', 'https')}/metrics`, { rejectUnauthorized: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
+    }).on('error', reject);
+  });
+  assert.match(page, /^shoal_certificate_remaining_days\{certificate="public"\} 0\.99/m);
 });
 
 test('certificate files that cannot be used are said in a sentence', async () => {

@@ -4,7 +4,7 @@ import type { VectorApi } from '../api/vector-api.ts';
 import { authorizedApi } from '../auth/authorized-api.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { Dialect } from '../dialects/dialect.ts';
-import type { Clock } from '../kernel/clock.ts';
+import { daysUntil, type Clock } from '../kernel/clock.ts';
 import { checkBinding, isLoopback } from '../kernel/config.ts';
 import type { ServerConfig } from '../kernel/config.ts';
 import { limits } from '../kernel/limits.ts';
@@ -82,6 +82,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const jsonBodies = createJsonBodies(logger);
   let closing: Promise<void> | undefined;
   const readiness = (): Readiness => (closing === undefined ? options.readiness() : { ready: false, reasons: ['the server is shutting down'] });
+  if (tls !== undefined) metrics.observe('certificateDays', () => [{ labels: { certificate: 'public' }, value: daysUntil(tls.expiresAtMs, clock) }]);
   metrics.observe('ready', () => [{ labels: {}, value: readiness().ready ? 1 : 0 }]);
 
   const http = await startHttpServer({

@@ -59,7 +59,7 @@ async function start(config: GatewayConfig, version: string, logger: Logger, shu
   });
   const metadata = openKubeMetadata({ ...parts, endpoint, namespace: config.namespace });
   const session = parts.random.uuid();
-  const pods = openPeers(config, { role: 'gateway', name: `gateway-${session.slice(0, 8)}`, podUID: '', session }, parts);
+  const pods = openPeers(config, { role: 'gateway', name: `gateway-${session.slice(0, 8)}`, podUID: '', session }, { ...parts, metrics });
   const router = createRouter({ ...parts, metadata, pods, metrics, replicaCountMax, hosting: { placement: { pool: config.pool } } });
   const keys = createKeyStore({ ...parts, records: router.records });
   const cluster = createClusterApi({ ...parts, map: router.map, pods, version, startedAtMs: parts.clock.nowMs() });

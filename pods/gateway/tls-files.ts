@@ -1,6 +1,7 @@
-/** The server's certificate and key, read from files that others renew: looked at from time to time, told to HTTP and gRPC alike. */
+/** The server's certificate and key, read from files that others renew: their content is looked at from time to time, and told to HTTP and gRPC alike. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../kernel/clock.ts';
@@ -19,6 +20,7 @@ export interface TlsIdentity {
 
 export interface TlsSource {
   readonly current: TlsIdentity;
+  readonly expiresAtMs: number;
   /** The listener is called with every later identity; new connections use it without a restart. */
   onRenewed(listener: (identity: TlsIdentity) => void): void;
   close(): void;
@@ -27,27 +29,29 @@ export interface TlsSource {
 /** INVALID_ARGUMENT when the files cannot be read or do not belong together. */
 export function openTlsFiles(files: TlsFiles, { clock, logger, checkIntervalMs }: { clock: Clock; logger: Logger; checkIntervalMs: number }): TlsSource {
   const listeners: ((identity: TlsIdentity) => void)[] = [];
-  const stamp = (): string => [files.certificate, files.key].map((file) => statSync(file).mtimeMs).join();
-  let seen: string;
   let current: TlsIdentity;
   try {
-    seen = stamp();
     current = readIdentity(files);
+    checkPair(current);
   } catch (cause) {
     throw new ShoalError('INVALID_ARGUMENT', `the files of --tls-cert and --tls-key cannot be used: ${(cause as Error).message}`, { cause });
   }
+  let warnedOf = '';
   const check = (): void => {
     try {
-      const now = stamp();
-      if (now !== seen) {
-        current = readIdentity(files);
-        seen = now;
+      const now = readIdentity(files);
+      if (!now.cert.equals(current.cert) || !now.key.equals(current.key)) {
+        checkPair(now);
+        current = now;
         for (const listener of listeners) listener(current);
-        logger.info({}, 'the TLS certificate was read anew');
+        logger.info({ expiresAt: new Date(expiryOf(current)).toISOString() }, 'the TLS certificate was read anew');
       }
+      warnedOf = '';
     } catch (error) {
       // Half-way through a renewal the two files may not match; the next check tries again.
-      logger.warn({ error: (error as Error).message }, 'the TLS certificate could not be read anew');
+      const { message } = error as Error;
+      if (message !== warnedOf) logger.warn({ error: message }, 'the TLS certificate could not be read anew');
+      warnedOf = message;
     }
     timer = clock.after(checkIntervalMs, check);
   };
@@ -56,16 +60,25 @@ export function openTlsFiles(files: TlsFiles, { clock, logger, checkIntervalMs }
     get current() {
       return current;
     },
+    get expiresAtMs() {
+      return expiryOf(current);
+    },
     onRenewed: (listener) => void listeners.push(listener),
     close: () => timer.cancel(),
   };
 }
 
-/** Throws unless the two belong together. */
 function readIdentity({ certificate, key }: TlsFiles): TlsIdentity {
-  const identity = { cert: readFileSync(certificate), key: readFileSync(key) };
+  return { cert: readFileSync(certificate), key: readFileSync(key) };
+}
+
+/** Throws unless the two belong together. */
+function checkPair(identity: TlsIdentity): void {
   createSecureContext(identity);
-  return identity;
+}
+
+function expiryOf({ cert }: TlsIdentity): number {
+  return new X509Certificate(cert).validToDate.getTime();
 }
 
 /** Credentials of a gRPC server that follow the source. The library's own keep the first certificate. */

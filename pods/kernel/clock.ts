@@ -38,3 +38,8 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/** Negative when it has passed. */
+export function daysUntil(instantMs: number, clock: Clock): number {
+  return (instantMs - clock.nowMs()) / 86_400_000;
+}

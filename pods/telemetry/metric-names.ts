@@ -71,6 +71,16 @@ export const metricTable = {
   transferBytes: { name: 'shoal_transfer_bytes_total', kind: 'observed-counter', unit: 'bytes', labels: [], help: 'Bytes of snapshots of replicas that were sent to other pods.' },
   diskUsed: { name: 'shoal_disk_used_ratio', kind: 'gauge', unit: 'ratio', labels: [], help: 'Fraction in use of the disk that holds the data directory.' },
   writable: { name: 'shoal_writable', kind: 'gauge', labels: [], help: '1 when writes that add data are taken, 0 when the disk is too full.' },
+  certificateDays: {
+    name: 'shoal_certificate_remaining_days',
+    kind: 'gauge',
+    labels: ['certificate'],
+    help: 'Days until the certificate in use expires, negative when it has: internal is for pods and gateways among themselves, public for clients, authority what the internal ones are issued by.',
+  },
+
+  leads: { name: 'shoal_operator_leads', kind: 'gauge', labels: [], help: '1 while this operator holds the Lease and works, 0 while it stands by.' },
+  reconciles: { name: 'shoal_operator_reconciles_total', kind: 'counter', labels: ['controller', 'outcome'], help: 'Looks of the operator at an object; outcome is ok or failed.' },
+  reconcileDuration: { name: 'shoal_operator_reconcile_duration_seconds', kind: 'histogram', unit: 'seconds', labels: ['controller'], bounds: latencyBounds, help: 'How long such a look took.' },
 
   eventLoopDelay: { name: 'shoal_event_loop_delay_seconds', kind: 'gauge', unit: 'seconds', labels: ['quantile'], help: 'Delay of the event loop since the last scrape.' },
   eventLoopUtilisation: { name: 'shoal_event_loop_utilisation_ratio', kind: 'gauge', unit: 'ratio', labels: [], help: 'Part of the time since the last scrape in which the event loop was busy.' },

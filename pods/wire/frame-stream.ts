@@ -16,6 +16,8 @@ export interface FrameStream {
   handle(handlers: FrameHandlers): void;
   /** `gone` is called when the frame has left for the network. */
   write(frame: Uint8Array, gone: () => void): void;
+  /** What the other side has shown of itself (DER), once the handshake is through; undefined without TLS. */
+  peerCertificate(): Uint8Array | undefined;
   /** The error's message reaches the other side where the one who accepted the stream closes it. */
   close(reason: ShoalError): void;
 }
@@ -57,6 +59,7 @@ export function openedStream(call: ClientDuplexStream<Uint8Array, Uint8Array>, r
   return {
     handle: (next) => handlers.set(next),
     write: (frame, gone) => void call.write(frame, gone),
+    peerCertificate: () => call.getAuthContext()?.sslPeerCertificate?.raw,
     close(reason) {
       handlers.closed(reason);
       call.cancel();
@@ -78,6 +81,7 @@ export function acceptedStream(call: ServerDuplexStream<Uint8Array, Uint8Array>)
   return {
     handle: (next) => handlers.set(next),
     write: (frame, gone) => void call.write(frame, gone),
+    peerCertificate: () => call.getAuthContext()?.sslPeerCertificate?.raw,
     close(reason) {
       handlers.closed(reason);
       const status = { code: grpcStatus[reason.class.grpc], details: reason.message };

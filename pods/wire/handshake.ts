@@ -24,12 +24,13 @@ export interface Outcome {
   failed(error: ShoalError): void;
 }
 
-/** Of the side that opened the stream. */
-export function greet(stream: FrameStream, own: Greeting, clock: Clock, outcome: Outcome): void {
+/** Of the side that opened the stream. `admit` throws what shall refuse the answer. */
+export function greet(stream: FrameStream, own: Greeting, clock: Clock, admit: (other: Greeting) => void, outcome: Outcome): void {
   expectHello(stream, clock, outcome, (other) => {
     if (other.connection !== own.connection || other.identity.name !== own.to) {
       throw new ShoalError('UNAVAILABLE', `${other.identity.name} answered at the address of ${own.to}`);
     }
+    admit(other);
     outcome.greeted({ stream, other, version: agreedVersion(own.versions, other.versions, other.identity.name) });
   });
   sayHello(stream, own);

@@ -16,6 +16,8 @@ import { operations } from './operations.ts';
 export interface IncomingRequestsOptions {
   /** UNAVAILABLE, or SHUTTING_DOWN, while nothing is served. */
   service(): PodService;
+  /** Why the other side may not ask for that; undefined when it may. */
+  refusal(operation: OperationName): ShoalError | undefined;
   readonly peer: string;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -73,11 +75,13 @@ export class IncomingRequests {
 
   /** Never rejects; undefined when nobody waits for the answer. */
   async #run({ body, target, traceparent }: Request, { signal }: Deadline): Promise<AnswerBody | undefined> {
-    const { service, tracer, peer, answered } = this.#options;
+    const { service, refusal, tracer, peer, answered } = this.#options;
     const name: OperationName | undefined = body?.$case;
     const span = tracer.start(`pod.${name ?? 'unknown'}`, traceparent === '' ? undefined : traceparent, { peer });
     try {
       if (body === undefined || name === undefined) throw new ShoalError('UNIMPLEMENTED', 'this version does not know the request');
+      const refused = refusal(name);
+      if (refused !== undefined) throw refused;
       const shard = target && { collectionUID: target.collectionUid, shardUID: target.shardUid, epoch: target.epoch };
       const answer = await serve(name, service(), shard, body, { signal, span });
       answered(name, 'OK');

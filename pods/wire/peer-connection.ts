@@ -22,7 +22,7 @@ import { encodeItem } from './frame.ts';
 import type { FrameStream } from './frame-stream.ts';
 import { IncomingRequests } from './incoming-requests.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
-import type { Operation } from './operation.ts';
+import type { Operation, OperationName } from './operation.ts';
 import { OutgoingRequests, type Asked } from './outgoing-requests.ts';
 import { ReceiveQueue, type Received } from './receive-queue.ts';
 import { SendQueue } from './send-queue.ts';
@@ -30,6 +30,8 @@ import { SendQueue } from './send-queue.ts';
 export interface PeerHandlers {
   /** UNAVAILABLE, or SHUTTING_DOWN, while nothing is served. */
   service(): PodService;
+  /** Why the other side may not ask for that; undefined when it may. */
+  refusal(operation: OperationName): ShoalError | undefined;
   /** A message counts against the sender's window until the promise, if there is one, has settled. */
   onMessage(message: Message): void | Promise<void>;
   /** A request of the other side has its answer: OK or the code of its error. */
@@ -51,6 +53,8 @@ export interface PeerConnectionOptions {
   readonly windowBytes?: number;
 }
 
+const retireLookMs = 20;
+
 export class PeerConnection {
   readonly #options: PeerConnectionOptions;
   readonly #queue: SendQueue;
@@ -61,6 +65,7 @@ export class PeerConnection {
   #isAwake = false;
   #unflushedBytes = 0;
   #creditTimer: Timer | undefined;
+  #retireTimer: Timer | undefined;
   #isCreditDue = false;
   /** What the other side is owed of its window at most before it is told at once. */
   readonly #creditAtBytes: number;
@@ -75,6 +80,7 @@ export class PeerConnection {
     this.#outgoing = new OutgoingRequests({ peer, clock, queue: this.#queue, wake: () => this.#wake() });
     this.#incoming = new IncomingRequests({
       service: () => handlers.service(),
+      refusal: (operation) => handlers.refusal(operation),
       answered: (operation, code) => handlers.answered(operation, code),
       peer,
       clock,
@@ -131,10 +137,24 @@ export class PeerConnection {
     this.#end(reason.message);
   }
 
+  /** Ends it in the first moment in which this side waits for no answer and owes none, at the latest after `withinMs`. */
+  retire(reason: ShoalError, withinMs: number): void {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + withinMs;
+    const look = (): void => {
+      if (this.#isClosed) return;
+      if ((this.#incoming.count === 0 && this.#outgoing.count === 0) || clock.monotonicMs() >= untilMs) this.close(reason);
+      else this.#retireTimer = clock.after(retireLookMs, look);
+    };
+    this.#retireTimer?.cancel();
+    look();
+  }
+
   #end(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#creditTimer?.cancel();
+    this.#retireTimer?.cancel();
     this.#incoming.cancelAll();
     this.#outgoing.connectionLost(reason);
     this.#options.onClosed(reason);

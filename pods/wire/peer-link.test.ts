@@ -52,6 +52,10 @@ class ScriptedStream implements FrameStream {
     this.written.push(frame);
   }
 
+  peerCertificate(): undefined {
+    return undefined;
+  }
+
   close(reason: ShoalError): void {
     this.closedBy ??= reason;
   }
@@ -92,7 +96,8 @@ function scene() {
       streams.push(stream);
       return stream;
     },
-    connect(_, onClosed) {
+    admit: () => undefined,
+    connect(_greeted, _openedBySelf, onClosed) {
       lose.push(onClosed);
       return {
         sendMessage: (given: Message) => void sent.push(given),

@@ -18,7 +18,7 @@ import { greet, type Greeted } from './handshake.ts';
 import type { Operation } from './operation.ts';
 import type { Asked } from './outgoing-requests.ts';
 import type { PeerConnection } from './peer-connection.ts';
-import type { PeerIdentity, PresentConnection, ProtocolVersions } from './peer-identity.ts';
+import type { Greeting, PeerIdentity, PresentConnection, ProtocolVersions } from './peer-identity.ts';
 
 export interface PeerLinkOptions {
   readonly pod: string;
@@ -29,8 +29,10 @@ export interface PeerLinkOptions {
   readonly logger: Logger;
   /** Begins to connect. UNAVAILABLE when the pod has no address. */
   openStream(): FrameStream;
+  /** Throws what shall refuse the pod that answered on the stream. */
+  admit(other: Greeting, stream: FrameStream): void;
   /** Takes the stream over. */
-  connect(greeted: Greeted, onClosed: (reason: string) => void): PeerConnection;
+  connect(greeted: Greeted, openedBySelf: boolean, onClosed: (reason: string) => void): PeerConnection;
 }
 
 interface Waiter {
@@ -87,6 +89,12 @@ export class PeerLink {
     this.#open?.connection.close(replaced);
     this.#abandonOpening(replaced);
     this.#establish(greeted, false);
+  }
+
+  /** Opens another connection in the place of the present one, which ends when what is under way on it has its answers. */
+  renew(): void {
+    if (this.#open?.present.openedBySelf !== true || this.#opening !== undefined || this.#isClosed) return;
+    if (this.#notBeforeMs <= this.#options.clock.monotonicMs()) this.#begin();
   }
 
   close(reason: ShoalError): void {
@@ -151,7 +159,7 @@ export class PeerLink {
       return;
     }
     this.#opening = { id, stream };
-    greet(stream, { identity: self, versions, to: pod, connection: id, previous: this.#previous }, clock, {
+    greet(stream, { identity: self, versions, to: pod, connection: id, previous: this.#previous }, clock, (other) => this.#options.admit(other, stream), {
       greeted: (greeted) => {
         this.#opening = undefined;
         this.#establish(greeted, true);
@@ -174,7 +182,8 @@ export class PeerLink {
   #establish(greeted: Greeted, openedBySelf: boolean): void {
     const { clock } = this.#options;
     const { other } = greeted;
-    const connection = this.#options.connect(greeted, (reason) => {
+    const replaced = this.#open?.connection;
+    const connection = this.#options.connect(greeted, openedBySelf, (reason) => {
       this.#previous = other.connection;
       if (this.#open?.connection !== connection) return; // replaced
       const wasBrief = clock.monotonicMs() - this.#open.sinceMs < limits.wireReconnectDelayMsMax;
@@ -183,6 +192,7 @@ export class PeerLink {
       this.#waitBeforeNext(new ShoalError('UNAVAILABLE', reason));
     });
     this.#open = { connection, present: { id: other.connection, openedBySelf, session: other.identity.session }, sinceMs: clock.monotonicMs() };
+    replaced?.retire(new ShoalError('UNAVAILABLE', 'a newer connection has taken its place'), limits.wireRetireMsMax);
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
     this.#isExpecting = false;

@@ -11,15 +11,16 @@ import { silentLogger } from '../kernel/logger.ts';
 import { makeAuthority, makeIdentity } from './certificates.fixture.ts';
 import { connectMethod } from './frame-stream.ts';
 import { startPeerServer } from './peer-server.ts';
-import { openPeerTls, type PeerTls, type PeerTlsFiles } from './peer-tls.ts';
+import { openPeerTls, type PeerTlsFiles } from './peer-tls-files.ts';
+import type { PeerTls, PeerTlsOptions } from './peer-tls.ts';
 import { context, podAnswering, startTestPod, testTransport, withDirectory, type Addresses, type TestPod } from './wire.fixture.ts';
 
 const timeout = 60_000;
 const checkIntervalMs = 20;
 
 const opened: PeerTls[] = [];
-function tlsOf(files: PeerTlsFiles): PeerTls {
-  const tls = openPeerTls(files, { clock: systemClock, logger: silentLogger, checkIntervalMs });
+function tlsOf(files: PeerTlsFiles, options: Partial<PeerTlsOptions> = {}): PeerTls {
+  const tls = openPeerTls(files, { namespace: 'default', requireRoles: false, ...options }, { clock: systemClock, logger: silentLogger, checkIntervalMs });
   opened.push(tls);
   return tls;
 }
@@ -94,8 +95,8 @@ test('a server is known by the name in its certificate: that of its address, or 
     await start(await makeIdentity(directory, 'pod-b', authority, { hosts: 'DNS:pods.shoal.internal' }));
     const files = await makeIdentity(directory, 'gateway-1', authority);
     assert.match(await asks(addresses, tlsOf(files)), /pod-b cannot be reached/);
-    assert.equal(await asks(addresses, tlsOf({ ...files, serverName: 'pods.shoal.internal' })), 'answered');
-    assert.match(await asks(addresses, tlsOf({ ...files, serverName: 'elsewhere.shoal.internal' })), /pod-b cannot be reached/);
+    assert.equal(await asks(addresses, tlsOf(files, { serverName: 'pods.shoal.internal' })), 'answered');
+    assert.match(await asks(addresses, tlsOf(files, { serverName: 'elsewhere.shoal.internal' })), /pod-b cannot be reached/);
   });
 });
 

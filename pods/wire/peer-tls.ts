@@ -1,100 +1,160 @@
 /**
- * Mutual TLS between pods and gateways: a certificate, its key, and the authority that both sides' certificates must come
- * from, in files that others renew. The files are looked at from time to time; streams that are open go on, and every new
- * connection, in both directions, uses what was read last.
+ * Mutual TLS between pods and gateways: a certificate, its key, and the authorities that both sides' certificates must come
+ * from. All three can be renewed while it is in use: every new connection, in both directions, uses what was renewed last.
+ * Connections that are open go on; `PeerTransport` ends those whose authority is trusted no more.
  */
 
-import { readFileSync, statSync } from 'node:fs';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { checkServerIdentity, createSecureContext, type PeerCertificate, type SecureContext } from 'node:tls';
 import { ServerCredentials, credentials, type ChannelCredentials } from '@grpc/grpc-js';
-import type { Clock } from '../kernel/clock.ts';
 import { ShoalError } from '../kernel/errors.ts';
-import type { Logger } from '../kernel/logger.ts';
+import { certifiedHolder, type PeerRole } from './peer-role.ts';
 
-export interface PeerTlsFiles {
-  /** PEM: the certificate, then those between it and the authority. */
-  readonly certificate: string;
-  readonly key: string;
-  /** PEM: the authority, or several while one replaces the other. */
-  readonly authority: string;
+/** PEM. */
+export interface PeerTlsMaterial {
+  /** The certificate, then those between it and its authority. */
+  readonly certificate: Buffer;
+  readonly key: Buffer;
+  /** One authority, or several while one replaces the other. */
+  readonly authorities: Buffer;
+}
+
+export interface PeerTlsOptions {
+  /** Certificates that name a role must name this namespace too. */
+  readonly namespace: string;
+  /** Whether a certificate without a role is refused. */
+  readonly requireRoles: boolean;
   /** The name that the certificates of pods carry, where it is not the host that they are reached by. */
   readonly serverName?: string | undefined;
 }
 
-export interface PeerTls {
-  readonly serverName: string | undefined;
-  /** For connections made from now on. */
-  channelCredentials(): ChannelCredentials;
-  serverCredentials(): ServerCredentials;
-  close(): void;
-}
-
 interface Identity {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  readonly ca: Buffer;
-  readonly minVersion: 'TLSv1.3';
+  readonly material: PeerTlsMaterial;
+  readonly context: SecureContext;
+  readonly own: X509Certificate;
+  readonly authorities: readonly X509Certificate[];
 }
 
-/** INVALID_ARGUMENT when the files cannot be read or do not belong together. */
-export function openPeerTls(files: PeerTlsFiles, { clock, logger, checkIntervalMs }: { clock: Clock; logger: Logger; checkIntervalMs: number }): PeerTls {
-  const stamp = (): string => [files.certificate, files.key, files.authority].map((file) => `${statSync(file).mtimeMs} ${statSync(file).ino}`).join();
-  let seen: string;
-  let current: { identity: Identity; context: SecureContext };
-  try {
-    seen = stamp();
-    current = read(files);
-  } catch (cause) {
-    throw new ShoalError('INVALID_ARGUMENT', `the files of --internal-tls-cert, --internal-tls-key and --internal-tls-ca cannot be used: ${(cause as Error).message}`, {
-      details: { field: 'internal-tls-cert' },
-      cause,
-    });
+export class PeerTls {
+  readonly serverName: string | undefined;
+  readonly #options: PeerTlsOptions;
+  readonly #servers = new Set<MutualServerCredentials>();
+  readonly #watchers = new Set<() => void>();
+  readonly #closers = new Set<() => void>();
+  #current: Identity;
+
+  /** Throws when the material does not belong together. */
+  constructor(material: PeerTlsMaterial, options: PeerTlsOptions) {
+    this.serverName = options.serverName;
+    this.#options = options;
+    this.#current = identityOf(material);
   }
-  const servers = new Set<MutualServerCredentials>();
-  const check = (): void => {
-    try {
-      const now = stamp();
-      if (now !== seen) {
-        current = read(files);
-        seen = now;
-        for (const server of servers) server.renew(current.identity);
-        logger.info({}, 'the internal TLS certificate was read anew');
-      }
-    } catch (error) {
-      // Half-way through a renewal the files may not match; the next check tries again.
-      logger.warn({ error: (error as Error).message }, 'the internal TLS certificate could not be read anew');
+
+  /** Of the own certificate. */
+  get fingerprint(): string {
+    return this.#current.own.fingerprint256;
+  }
+
+  /** When the own certificate expires. */
+  get expiresAtMs(): number {
+    return this.#current.own.validToDate.getTime();
+  }
+
+  /** Throws when the material does not belong together, or has expired by then; what is in use stays in use. */
+  renew(material: PeerTlsMaterial, nowMs: number): void {
+    const next = identityOf(material);
+    if (next.own.validToDate.getTime() <= nowMs) throw new Error(`the certificate expired at ${next.own.validToDate.toISOString()}`);
+    this.#current = next;
+    for (const server of this.#servers) server.renew(contextOptions(material));
+  }
+
+  /** Called from time to time, soon after every renewal among others: whoever has open connections looks at them again. */
+  onCheck(watcher: () => void): void {
+    this.#watchers.add(watcher);
+  }
+
+  check(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Called when nobody uses it any more. */
+  onClose(closer: () => void): void {
+    this.#closers.add(closer);
+  }
+
+  close(): void {
+    for (const closer of this.#closers) closer();
+  }
+
+  /** For connections made from now on. */
+  channelCredentials(): ChannelCredentials {
+    return credentials.createFromSecureContext(this.#current.context, { checkServerIdentity: (host, certificate) => checkServerIdentity(host, certificate) ?? this.#serverRefusal(certificate) });
+  }
+
+  serverCredentials(): ServerCredentials {
+    const server = new MutualServerCredentials(contextOptions(this.#current.material));
+    this.#servers.add(server);
+    return server;
+  }
+
+  /**
+   * The role of a certificate (DER) that the handshake took; undefined when it names none. PERMISSION_DENIED for one of
+   * another namespace, and for one without a role where roles are demanded.
+   */
+  admit(certificate: Uint8Array | undefined): PeerRole | undefined {
+    if (certificate === undefined) throw new ShoalError('PERMISSION_DENIED', 'it has shown no certificate');
+    const holder = certifiedHolder(new X509Certificate(certificate).subjectAltName);
+    const { namespace, requireRoles } = this.#options;
+    if (holder === undefined) {
+      if (requireRoles) throw new ShoalError('PERMISSION_DENIED', 'its certificate names no role, and --internal-require-roles is set');
+      return undefined;
     }
-    timer = clock.after(checkIntervalMs, check);
-  };
-  let timer = clock.after(checkIntervalMs, check);
-  return {
-    serverName: files.serverName,
-    channelCredentials: () => credentials.createFromSecureContext(current.context),
-    serverCredentials() {
-      const server = new MutualServerCredentials(current.identity);
-      servers.add(server);
-      return server;
-    },
-    close: () => timer.cancel(),
-  };
+    if (holder.namespace !== namespace) throw new ShoalError('PERMISSION_DENIED', `its certificate is of namespace ${holder.namespace}, and this is ${namespace}`);
+    return holder.role;
+  }
+
+  /** Whether an authority of today has issued it. A certificate with others between it and its authority counts as issued by none. */
+  trusts(certificate: Uint8Array): boolean {
+    const held = new X509Certificate(certificate);
+    return this.#current.authorities.some((authority) => held.checkIssued(authority) && held.verify(authority.publicKey));
+  }
+
+  /** Moves when `trusts` may answer otherwise than before. */
+  get authoritiesKey(): string {
+    return this.#current.authorities.map(({ fingerprint256 }) => fingerprint256).join();
+  }
+
+  #serverRefusal({ raw }: PeerCertificate): Error | undefined {
+    try {
+      const role = this.admit(raw);
+      if (role !== undefined && role !== 'pod') return new Error(`its certificate is one of role ${role}, and only pods listen`);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+}
+
+function contextOptions({ certificate, key, authorities }: PeerTlsMaterial) {
+  return { cert: certificate, key, ca: authorities, minVersion: 'TLSv1.3' } as const;
 }
 
 /** Throws unless they belong together. */
-function read(files: PeerTlsFiles): { identity: Identity; context: SecureContext } {
-  const identity: Identity = { cert: readFileSync(files.certificate), key: readFileSync(files.key), ca: readFileSync(files.authority), minVersion: 'TLSv1.3' };
+function identityOf(material: PeerTlsMaterial): Identity {
+  const authorities = (material.authorities.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map((pem) => new X509Certificate(pem));
   // An authority that holds no certificate would be taken for one that nobody comes from.
-  if (!identity.ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${files.authority} holds no certificate`);
-  return { identity, context: createSecureContext(identity) };
+  if (authorities.length === 0) throw new Error('the authority holds no certificate');
+  return { material, context: createSecureContext(contextOptions(material)), own: new X509Certificate(material.certificate), authorities };
 }
 
 /** A client without a certificate of the authority does not get past the handshake. The library's own credentials keep the first files. */
 class MutualServerCredentials extends ServerCredentials {
-  constructor(identity: Identity) {
-    super({ requestCert: true, rejectUnauthorized: true }, identity);
+  constructor(options: ReturnType<typeof contextOptions>) {
+    super({ requestCert: true, rejectUnauthorized: true }, options);
   }
 
-  renew(identity: Identity): void {
-    this.updateSecureContextOptions(identity);
+  renew(options: ReturnType<typeof contextOptions>): void {
+    this.updateSecureContextOptions(options);
   }
 
   override _equals(other: ServerCredentials): boolean {

@@ -18,6 +18,7 @@ import { openStream, type KeepAlive } from './open-stream.ts';
 import { PeerConnection } from './peer-connection.ts';
 import { incomingSurvives, protocolVersions, type Greeting, type PeerIdentity, type ProtocolVersions } from './peer-identity.ts';
 import { PeerLink } from './peer-link.ts';
+import { assertGreetsAs, mayReplicate, operationRefusal, type PeerRole } from './peer-role.ts';
 import type { PeerTls } from './peer-tls.ts';
 import { remotePod } from './remote-pod.ts';
 
@@ -36,6 +37,14 @@ export interface PeerTransportOptions {
   readonly versions?: ProtocolVersions;
   readonly keepAlive?: KeepAlive;
   readonly windowBytes?: number;
+  readonly renewal?: RenewalTimes;
+}
+
+export interface RenewalTimes {
+  /** Connections are made anew within so long after the certificate was renewed. */
+  readonly spreadMs: number;
+  /** Those whose authority is trusted no more end at the latest after so long. */
+  readonly distrustedMs: number;
 }
 
 export interface Served {
@@ -51,13 +60,30 @@ export interface TransportStatistics {
   readonly droppedMessageCount: number;
 }
 
+/** A connection, and what it was let in by. */
+interface Held {
+  readonly connection: PeerConnection;
+  readonly peer: string;
+  /** DER; undefined without TLS. */
+  readonly certificate: Uint8Array | undefined;
+  /** The certificate of this side that it was made with. */
+  readonly ownFingerprint: string | undefined;
+  /** Undefined where the other side opened it: to renew it is its business. */
+  readonly renew: (() => void) | undefined;
+  /** For which authorities the other side's certificate was found good. */
+  trustedBy: string | undefined;
+  distrustedSinceMs: number | undefined;
+  isRenewing: boolean;
+}
+
 export class PeerTransport implements MessageTransport, PodClient {
   readonly keepAlive: KeepAlive;
   readonly tls: PeerTls | undefined;
   readonly #options: PeerTransportOptions;
   readonly #versions: ProtocolVersions;
   readonly #links = new Map<string, { readonly link: PeerLink; readonly service: PodService }>();
-  readonly #connections = new Set<PeerConnection>();
+  readonly #connections = new Set<Held>();
+  readonly #renewal: RenewalTimes;
   readonly #answerCounters = new Map<string, Counter>();
   #served: Served | undefined;
   #closedBecause: ShoalError | undefined;
@@ -67,6 +93,8 @@ export class PeerTransport implements MessageTransport, PodClient {
     this.tls = options.tls;
     this.keepAlive = options.keepAlive ?? { intervalMs: limits.wireKeepAliveIntervalMs, timeoutMs: limits.wireKeepAliveTimeoutMs };
     this.#versions = options.versions ?? protocolVersions;
+    this.#renewal = options.renewal ?? { spreadMs: limits.wireRenewalSpreadMs, distrustedMs: limits.wireDistrustedMsMax };
+    this.tls?.onCheck(() => this.#lookAtCertificates(this.tls!));
   }
 
   /** What answers others from now on. Until then they get UNAVAILABLE, and their messages are dropped. */
@@ -84,7 +112,7 @@ export class PeerTransport implements MessageTransport, PodClient {
     this.stopServing();
     const reason = this.#closedBecause!;
     for (const { link } of this.#links.values()) link.close(reason);
-    for (const connection of [...this.#connections]) connection.close(reason);
+    for (const { connection } of [...this.#connections]) connection.close(reason);
   }
 
   send(message: Message): void {
@@ -101,7 +129,7 @@ export class PeerTransport implements MessageTransport, PodClient {
   }
 
   statistics(): TransportStatistics {
-    const connections = [...this.#connections];
+    const connections = [...this.#connections].map(({ connection }) => connection);
     const sum = (value: (connection: PeerConnection) => number): number => connections.reduce((total, connection) => total + value(connection), 0);
     return {
       connectionCount: connections.length,
@@ -113,14 +141,15 @@ export class PeerTransport implements MessageTransport, PodClient {
   /** A stream that another process opened to the listener here. */
   accept(stream: FrameStream): void {
     const { self, clock, logger } = this.#options;
-    welcome(stream, { identity: self, versions: this.#versions }, clock, (other) => this.#admit(other), {
+    welcome(stream, { identity: self, versions: this.#versions }, clock, (other) => this.#admit(other, stream), {
       greeted: (greeted) => this.#take(greeted),
       failed: (error) => logger.info({ because: error.message }, 'a connection of another process was refused or lost before it began'),
     });
   }
 
-  #admit(other: Greeting): void {
+  #admit(other: Greeting, stream: FrameStream): void {
     if (this.#closedBecause !== undefined) throw this.#closedBecause;
+    assertGreetsAs(this.#roleOf(stream), other.identity.role);
     const { self } = this.#options;
     if (other.identity.name === self.name) throw new ShoalError('UNAVAILABLE', `${self.name} connects to itself, or two processes have its name`);
     if (other.identity.role === 'pod' && !incomingSurvives(self.name, other, this.#links.get(other.identity.name)?.link.present)) {
@@ -130,7 +159,12 @@ export class PeerTransport implements MessageTransport, PodClient {
 
   #take(greeted: Greeted): void {
     if (greeted.other.identity.role === 'pod') this.#peer(greeted.other.identity.name).link.adopt(greeted);
-    else this.#connect(greeted, () => undefined);
+    else this.#connect(greeted, undefined, () => undefined);
+  }
+
+  /** What its certificate says; undefined where it says nothing, or where there are none. PERMISSION_DENIED: see `PeerTls.admit`. */
+  #roleOf(stream: FrameStream): PeerRole | undefined {
+    return this.tls?.admit(stream.peerCertificate());
   }
 
   #service(): PodService {
@@ -153,7 +187,7 @@ export class PeerTransport implements MessageTransport, PodClient {
     const known = this.#links.get(pod);
     if (known !== undefined) return known;
     const { self, clock, random, logger, resolve } = this.#options;
-    const link = new PeerLink({
+    const link: PeerLink = new PeerLink({
       pod,
       self,
       versions: this.#versions,
@@ -165,38 +199,73 @@ export class PeerTransport implements MessageTransport, PodClient {
         if (address === undefined) throw new ShoalError('UNAVAILABLE', 'it has no address');
         return openStream(address, this.tls, this.keepAlive);
       },
-      connect: (greeted, onClosed) => this.#connect(greeted, onClosed),
+      admit: (other, stream) => assertGreetsAs(this.#roleOf(stream), other.identity.role),
+      connect: (greeted, openedBySelf, onClosed) => this.#connect(greeted, openedBySelf ? () => link.renew() : undefined, onClosed),
     });
     const peer = { link, service: remotePod(link) };
     this.#links.set(pod, peer);
     return peer;
   }
 
-  #connect({ stream, other, version }: Greeted, onClosed: (reason: string) => void): PeerConnection {
+  #connect({ stream, other, version }: Greeted, renew: (() => void) | undefined, onClosed: (reason: string) => void): PeerConnection {
     const { clock, logger, tracer, windowBytes } = this.#options;
     const { name: peer, session, role } = other.identity;
+    const certifiedRole = this.#roleOf(stream);
     logger.info({ peer, role, session, version }, 'connected');
-    const connection: PeerConnection = new PeerConnection({
-      stream,
-      version,
+    const held: Held = {
       peer,
-      handlers: {
-        service: () => this.#service(),
-        // A pod speaks for itself only, and a gateway is nobody's replica.
-        onMessage: (message) => (role === 'pod' && message.from.pod === peer ? this.#served?.onMessage(message) : undefined),
-        answered: (operation, code) => this.#answerCounter(operation, code).add(1),
-      },
-      clock,
-      tracer: tracer ?? noTracer,
-      logger,
-      ...(windowBytes === undefined ? {} : { windowBytes }),
-      onClosed: (reason) => {
-        this.#connections.delete(connection);
-        logger.info({ peer, role, session, because: reason }, 'disconnected');
-        onClosed(reason);
-      },
-    });
-    this.#connections.add(connection);
-    return connection;
+      certificate: stream.peerCertificate(),
+      ownFingerprint: this.tls?.fingerprint,
+      renew,
+      trustedBy: this.tls?.authoritiesKey,
+      distrustedSinceMs: undefined,
+      isRenewing: false,
+      connection: new PeerConnection({
+        stream,
+        version,
+        peer,
+        handlers: {
+          service: () => this.#service(),
+          refusal: (operation) => operationRefusal(certifiedRole, operation),
+          // A pod speaks for itself only, and a gateway is nobody's replica.
+          onMessage: (message) => (role === 'pod' && mayReplicate(certifiedRole) && message.from.pod === peer ? this.#served?.onMessage(message) : undefined),
+          answered: (operation, code) => this.#answerCounter(operation, code).add(1),
+        },
+        clock,
+        tracer: tracer ?? noTracer,
+        logger,
+        ...(windowBytes === undefined ? {} : { windowBytes }),
+        onClosed: (reason) => {
+          this.#connections.delete(held);
+          logger.info({ peer, role, session, because: reason }, 'disconnected');
+          onClosed(reason);
+        },
+      }),
+    };
+    this.#connections.add(held);
+    return held.connection;
+  }
+
+  /** From time to time: connections take up a renewed certificate, and end with the authority that let them in. */
+  #lookAtCertificates(tls: PeerTls): void {
+    const { clock, random, logger } = this.#options;
+    for (const held of [...this.#connections]) {
+      if (held.certificate === undefined) continue;
+      if (held.trustedBy !== tls.authoritiesKey) {
+        held.trustedBy = tls.authoritiesKey;
+        held.distrustedSinceMs = tls.trusts(held.certificate) ? undefined : (held.distrustedSinceMs ?? clock.monotonicMs());
+      }
+      const { distrustedSinceMs, renew } = held;
+      if (distrustedSinceMs !== undefined && clock.monotonicMs() - distrustedSinceMs >= this.#renewal.distrustedMs) {
+        logger.warn({ peer: held.peer }, 'a connection ends: the authority of its certificate is trusted no more');
+        held.connection.close(new ShoalError('UNAVAILABLE', 'the authority of its certificate is trusted no more'));
+      } else if (renew !== undefined && !held.isRenewing && (distrustedSinceMs !== undefined || held.ownFingerprint !== tls.fingerprint)) {
+        held.isRenewing = true;
+        clock.after(random.fraction() * this.#renewal.spreadMs, () => {
+          held.isRenewing = false; // until the next look, should it fail
+          if (!held.connection.isClosed) renew();
+        });
+      }
+    }
   }
 }

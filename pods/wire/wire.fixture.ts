@@ -226,7 +226,7 @@ export interface TestPod {
   stop(): void;
 }
 
-export interface TestPodOptions extends Partial<Pick<PeerTransportOptions, 'tls' | 'versions' | 'keepAlive' | 'windowBytes' | 'resolve' | 'logger' | 'tracer' | 'metrics'>> {
+export interface TestPodOptions extends Partial<Pick<PeerTransportOptions, 'tls' | 'versions' | 'keepAlive' | 'windowBytes' | 'renewal' | 'resolve' | 'logger' | 'tracer' | 'metrics'>> {
   readonly name: string;
   readonly role?: 'pod' | 'gateway';
   readonly served?: Partial<Served>;

@@ -8,7 +8,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KubeMetadata } from '../../../pods/metadata/kube-metadata.ts';
 import type { VectorShard } from '../../../pods/metadata/objects.ts';
-import type { PeerTlsFiles } from '../../../pods/wire/peer-tls.ts';
+import type { PeerTlsFiles } from '../../../pods/wire/peer-tls-files.ts';
 import { makeAuthority, makeIdentity } from '../../../pods/wire/certificates.fixture.ts';
 import { hasCode } from '../../../pods/kernel/errors.ts';
 import { systemRandom } from '../../../pods/kernel/random.ts';
