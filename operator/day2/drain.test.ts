@@ -1,9 +1,9 @@
-/** Aim: which pods are to be emptied and why, when there is no room, and what the record says; what placement makes of it. */
+/** Aim: which pods are to be emptied and why, when there is no room, and what the record says. */
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import type { ObservedPod } from '../../pods/control/observation.ts';
-import { decideDrains, placeablePods } from './drain.ts';
+import { decideDrains } from './drain.ts';
 import type { Drain, PodFacts, PoolFacts } from './pool-facts.ts';
 import { heardPod, podFacts, poolFacts, shardOn } from './pool.fixture.ts';
 
@@ -51,19 +51,4 @@ for (const { name, facts, heard = [], expected } of cases) {
 test('a request stands and the count goes on', () => {
   const [drain] = decideDrains(poolFacts({ pods: five(), shards: [onThree], drains: [requested(1, { phase: 'Draining', total: 4, left: 2 })] }), new Map());
   assert.deepEqual(drain, { pod: 'p-1', request: 'job-1', phase: 'Draining', total: 4, left: 1, message: 'asked for by job-1; 1 of 4 replicas are still on it' });
-});
-
-describe('as placement sees it', () => {
-  const flags = (change: Partial<PoolFacts>): Record<string, string> =>
-    Object.fromEntries(placeablePods(poolFacts({ pods: five(), ...change })).map(({ name, isDraining, isClosed, isBeingReplaced }) => [name, [isDraining && 'draining', isClosed === true && 'closed', isBeingReplaced === true && 'replaced'].filter(Boolean).join(' ')]));
-  const rest = { 'p-0': '', 'p-1': '', 'p-2': '', 'p-3': '', 'p-4': '' };
-  test('nothing is going on', () => assert.deepEqual(flags({}), rest));
-  test('recorded drains', () => assert.deepEqual(flags({ drains: [requested(1, { phase: 'Draining' }), requested(2, { phase: 'Refused' }), requested(3), requested(4, { phase: 'Drained' })] }), { ...rest, 'p-1': 'draining closed', 'p-2': 'closed', 'p-3': 'closed', 'p-4': 'draining closed' }));
-  test('what is not recorded yet takes nothing new', () => assert.deepEqual(flags({ replicas: 4, pods: five({ 0: cordoned, 1: { isEnding: true }, 2: { isAskedToDrain: true } }) }), { ...rest, 'p-0': 'closed', 'p-1': 'closed', 'p-2': 'closed', 'p-4': 'closed' }));
-  test('a pod that is being replaced, until it is another one', () => {
-    const operation = { id: 'o', pod: 'p-1', podUID: 'uid-1', step: 'evict' };
-    assert.deepEqual(flags({ operation }), { ...rest, 'p-1': 'replaced' });
-    assert.deepEqual(flags({ operation: { ...operation, podUID: 'earlier' } }), rest);
-  });
-  test('a pod that is gone and shall be left', () => assert.deepEqual(flags({ drains: [requested(7, { phase: 'Draining' })] }), { ...rest, 'p-7': 'draining' }));
 });

@@ -128,21 +128,3 @@ const messageLengthMax = 4_096;
 function bounded(text: string): string {
   return text.length > messageLengthMax ? `${text.slice(0, messageLengthMax - 1)}…` : text;
 }
-
-/**
- * The pool's pods as placement sees them. What is wanted to drain takes nothing new at once, before it is recorded; a pod
- * that is no more, and is still named by a shard, is left too.
- */
-export function placeablePods(facts: Omit<PoolFacts, 'nowMs'>): Omit<PlaceablePod, 'isSilent'>[] {
-  const draining = new Set(facts.drains.filter(({ phase }) => phase === 'Draining' || phase === 'Drained').map(({ pod }) => pod));
-  const requested = new Set(facts.drains.map(({ pod }) => pod));
-  const listed = facts.pods.map(({ name, ordinal, uid, node, isAskedToDrain, isEnding }) => ({
-    name,
-    ...(node === undefined ? {} : { domains: node.domains }),
-    isDraining: draining.has(name),
-    isClosed: requested.has(name) || isAskedToDrain === true || isEnding || ordinal >= facts.replicas || node?.isCordoned === true,
-    isBeingReplaced: facts.operation?.pod === name && facts.operation.podUID === uid,
-  }));
-  const gone = [...draining].filter((name) => !facts.pods.some((pod) => pod.name === name)).map((name) => ({ name, isDraining: true }));
-  return [...listed, ...gone];
-}

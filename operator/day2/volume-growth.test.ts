@@ -1,8 +1,7 @@
-/** Aim: claims first, then the StatefulSet, and nothing where nothing grew; quantities as Kubernetes writes them. */
+/** Aim: claims first, then the StatefulSet, and nothing where nothing grew. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { quantityBytes } from './quantity.ts';
 import { nextGrowthStep, type ClaimFacts, type VolumeFacts } from './volume-growth.ts';
 
 const claim = (ordinal: number, change: Partial<ClaimFacts> = {}): ClaimFacts => ({ name: `data-p-${ordinal}`, uid: `u${ordinal}`, requested: '10Gi', capacity: '10Gi', mayGrow: true, storageClass: 'fast', ...change });
@@ -31,9 +30,3 @@ for (const { name, facts, expected, because } of cases) {
     if (because !== undefined) assert.match(step.because, because);
   });
 }
-
-test('quantities', () => {
-  const texts = { '1': 1, '1k': 1000, '1Ki': 1024, '1.5Gi': 1.5 * 2 ** 30, '100m': 1, '2e3': 2000, '2E3': 2000, '1E': 1e18, '.5M': 500_000, '1.': 1, '+3M': 3e6 };
-  for (const [text, bytes] of Object.entries(texts)) assert.equal(quantityBytes(text), bytes, text);
-  for (const text of ['', 'Gi', '1KB', '1 Gi', '1ki', '0x10', '1e']) assert.equal(quantityBytes(text), undefined, text);
-});

@@ -4,7 +4,7 @@
  * pod's revision does not depend on claim templates, none of them is replaced for it.
  */
 
-import { quantityBytes } from './quantity.ts';
+import { quantityOf } from '../runtime/quantity.ts';
 
 export interface VolumeFacts {
   /** What the pool wants each volume to have, such as 100Gi. */
@@ -35,9 +35,9 @@ export type GrowthStep = { readonly because: string } & (
 );
 
 export function nextGrowthStep({ size, claims, statefulSet }: VolumeFacts): GrowthStep {
-  const wanted = quantityBytes(size);
+  const wanted = quantityOf(size);
   if (wanted === undefined) return { action: 'refuse', because: `storage size ${size} is no quantity` };
-  const isLess = (text: string | undefined): boolean => text !== undefined && (quantityBytes(text) ?? wanted) < wanted;
+  const isLess = (text: string | undefined): boolean => text !== undefined && (quantityOf(text) ?? wanted) < wanted;
   const small = claims.filter(({ requested }) => isLess(requested));
   const stuck = small.filter(({ mayGrow }) => mayGrow === false);
   if (stuck.length > 0) {

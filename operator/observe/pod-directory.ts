@@ -8,6 +8,7 @@ import type { KubeClient } from '../../pods/kube/client.ts';
 import type { VectorPool } from '../../pods/metadata/objects.ts';
 import type { DirectoryPod, PodDirectory } from '../../pods/controller/pod-directory.ts';
 import { drainAnnotation } from '../../pods/controller/kube-pod-directory.ts';
+import { ordinalOf, type Drain } from '../day2/pool-facts.ts';
 import { poolLabel } from '../desired/names.ts';
 import { pathOf } from '../runtime/kinds.ts';
 import type { ObservedCluster } from './cluster.ts';
@@ -16,17 +17,36 @@ import type { ShoalObjects } from './shoal-objects.ts';
 
 /** Pure. `pool` and `node` are undefined where they are not known. */
 export function directoryPod(pod: SeenPod, pool: VectorPool | undefined, node: SeenNode | undefined): DirectoryPod {
-  const { name, annotations = {} } = pod.metadata;
-  const { nodeName } = pod.spec;
-  const labels: Readonly<Record<string, string>> = { ...node?.metadata.labels, ...(nodeName === undefined ? {} : { 'kubernetes.io/hostname': node?.metadata.labels?.['kubernetes.io/hostname'] ?? nodeName }) };
+  const { name, uid, annotations = {} } = pod.metadata;
+  const { operation, drains = [] } = pool?.status ?? {};
+  const drain = drains.find((each) => each.pod === name);
+  const ordinal = pool === undefined ? undefined : ordinalOf(pool.metadata.name, name);
+  const isLeaving = pool !== undefined && ordinal !== undefined && ordinal >= pool.spec.replicas;
   return {
     name,
-    domains: (pool?.spec.topologySpread ?? ['topology.kubernetes.io/zone', 'kubernetes.io/hostname']).map((label) => labels[label] ?? ''),
-    isDraining: annotations[drainAnnotation] === 'true',
-    // It has no place yet, or is about to have none.
-    isClosed: nodeName === undefined || isGoing(pod),
-    isBeingReplaced: pool?.status.operation?.pod === name,
+    domains: domainsOf(pod, pool, node),
+    isDraining: isUnderWay(drain),
+    // It has no place yet, or is about to have none; and what shall drain takes nothing new, from the wish on.
+    isClosed: pod.spec.nodeName === undefined || isGoing(pod) || isLeaving || drain !== undefined || annotations[drainAnnotation] === 'true' || node?.spec?.unschedulable === true,
+    isBeingReplaced: operation?.pod === name && operation.podUID === uid,
   };
+}
+
+/** Pods that are gone and that replicas shall leave all the same. */
+export function gonePods(pool: VectorPool, pods: readonly SeenPod[]): DirectoryPod[] {
+  const gone = (pool.status.drains ?? []).filter((drain) => isUnderWay(drain) && !pods.some(({ metadata }) => metadata.name === drain.pod));
+  return gone.map(({ pod }) => ({ name: pod, isDraining: true }));
+}
+
+function isUnderWay(drain: Drain | undefined): boolean {
+  return drain?.phase === 'Draining' || drain?.phase === 'Drained';
+}
+
+/** Values of the labels that the pool is spread over; '' where the node lacks one. */
+export function domainsOf(pod: SeenPod, pool: VectorPool | undefined, node: SeenNode | undefined): string[] {
+  const { nodeName } = pod.spec;
+  const labels: Readonly<Record<string, string>> = { ...node?.metadata.labels, ...(nodeName === undefined ? {} : { 'kubernetes.io/hostname': node?.metadata.labels?.['kubernetes.io/hostname'] ?? nodeName }) };
+  return (pool?.spec.topologySpread ?? ['topology.kubernetes.io/zone', 'kubernetes.io/hostname']).map((label) => labels[label] ?? '');
 }
 
 export interface OperatorPodDirectoryOptions {
@@ -73,10 +93,12 @@ export class OperatorPodDirectory implements PodDirectory {
   /** Pods and nodes change many times a minute in ways that matter to nobody here. */
   #look(): void {
     const { observed, pools } = this.#options;
-    this.#listed = observed.pods.list().map((pod) => {
+    const pods = observed.pods.list();
+    const listed = pods.map((pod) => {
       const node = pod.spec.nodeName === undefined ? undefined : observed.nodes.get(pod.spec.nodeName);
       return directoryPod(pod, pools.get(pod.metadata.labels?.[poolLabel] ?? ''), node);
     });
+    this.#listed = [...listed, ...pools.list().flatMap((pool) => gonePods(pool, pods))];
     const text = JSON.stringify(this.#listed);
     if (text === this.#text) return;
     this.#text = text;

@@ -38,7 +38,9 @@ export interface Rebalance {
 /** Two pods whose loads differ by less are even: a replica, or this part of what a pod holds on average. */
 const unevenFraction = 0.2;
 
-export function decideRebalance({ shards, placement, movesMax }: RebalanceFacts): Rebalance {
+export function decideRebalance({ shards, placement: all, movesMax }: RebalanceFacts): Rebalance {
+  // Pods that hold nothing and take nothing are as good as not there.
+  const placement = { ...all, pods: all.pods.filter((pod) => isOpen(pod) || loadOf(all, pod) > 0) };
   const unwell = placement.pods.filter((pod) => pod.isDraining || pod.isSilent || pod.isBeingReplaced === true);
   if (unwell.length > 0) return { moves: [], because: `nothing is moved for balance while ${unwell.map(({ name }) => name).join(', ')} drains, is replaced or does not answer` };
   const moving = shards.filter(({ shard, replicas }) => isMoving(shard, replicas));
