@@ -5,12 +5,22 @@ import { logLevels, type LogLevel } from '../../pods/kernel/logger.ts';
 import { faultKinds, type FaultKind } from './cluster/faults/fault-table.ts';
 import { mutationNames, type MutationName } from '../../pods/kernel/mutations.ts';
 
+const outputFormats = ['table', 'json'] as const;
+type OutputFormat = (typeof outputFormats)[number];
+/** Within so many seeds each mutation has to be caught. */
+const huntSeedCountMax = 20;
+
 export interface SimulationOptions {
   readonly seed: number;
   readonly minutes: number;
   readonly seedCountMax: number;
   readonly isTracing: boolean;
   readonly mutation: MutationName | undefined;
+  readonly isHuntingAll: boolean;
+  /** Of the table of all mutations. */
+  readonly output: OutputFormat;
+  /** Where histories go, if anywhere. */
+  readonly historiesDirectory: string | undefined;
   /** Kinds of faults that are left out. */
   readonly without: readonly FaultKind[];
   readonly isShrinking: boolean;
@@ -33,13 +43,17 @@ options
   --log LEVEL        print what the processes log: ${logLevels.join(', ')}
   --mutation NAME    break one rule on purpose; passes when some seed catches it:
                      ${mutationNames.join('\n                     ')}
+  --mutations        hunt all of them, one after another, within --seeds each, ${huntSeedCountMax} unless told; passes when
+                     each is caught
+  --output FORMAT    of --mutations: table, json
+  --histories DIR    write what clients sent and were told to DIR, as e2e/checker/porcupine reads it, with our verdict
   --without KINDS    leave out kinds of faults, separated by commas:
                      ${inLines(faultKinds, 5)}
   --no-shrink        print the story of a failing seed as it is; of a mutation, none
   --shrink-runs K    runs that making it smaller may take, 200
   --help
 
-exit code: 0 passed (or the mutation was caught), 1 failed, 2 bad usage
+exit code: 0 passed (or what was hunted was caught), 1 failed, 2 bad usage
 `;
 
 /** Undefined when help was asked for. Throws an Error with a sentence for bad usage. */
@@ -53,6 +67,9 @@ export function readArguments(argv: readonly string[]): SimulationOptions | unde
       trace: { type: 'boolean', default: false },
       log: { type: 'string', default: 'silent' },
       mutation: { type: 'string' },
+      mutations: { type: 'boolean', default: false },
+      output: { type: 'string', default: 'table' },
+      histories: { type: 'string' },
       without: { type: 'string', default: '' },
       'no-shrink': { type: 'boolean', default: false },
       'shrink-runs': { type: 'string', default: '200' },
@@ -60,12 +77,16 @@ export function readArguments(argv: readonly string[]): SimulationOptions | unde
     },
   });
   if (values.help) return undefined;
+  if (values.mutations && values.mutation !== undefined) throw new Error('--mutation names one, --mutations means all: give one of them');
   return {
     seed: number('--seed', values.seed, Number.isInteger),
     minutes: number('--minutes', values.minutes, (minutes) => minutes > 0),
-    seedCountMax: values.seeds === undefined ? Infinity : number('--seeds', values.seeds, Number.isInteger),
+    seedCountMax: values.seeds === undefined ? (values.mutations ? huntSeedCountMax : Infinity) : number('--seeds', values.seeds, Number.isInteger),
     isTracing: values.trace,
     mutation: values.mutation === undefined ? undefined : oneOf('--mutation', mutationNames, values.mutation),
+    isHuntingAll: values.mutations,
+    output: oneOf('--output', outputFormats, values.output),
+    historiesDirectory: values.histories,
     without: values.without.split(',').filter((kind) => kind !== '').map((kind) => oneOf('--without', faultKinds, kind)),
     isShrinking: !values['no-shrink'],
     shrinkRunCountMax: number('--shrink-runs', values['shrink-runs'], Number.isInteger),

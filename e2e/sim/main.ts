@@ -4,12 +4,12 @@
  * slower.
  */
 
-import { clusterParts } from './cluster/cluster-parts.ts';
-import { noMask, runCluster, type Mask, type RunReport } from './cluster/cluster-run.ts';
-import { processLogger } from '../../pods/kernel/logger.ts';
-import { storeRules } from './cluster/store-rules.ts';
+import { mutationNames } from '../../pods/kernel/mutations.ts';
+import type { Mask, RunReport } from './cluster/cluster-run.ts';
 import { shrink, tellStory } from './cluster/shrink.ts';
-import { hunts } from './mutations.ts';
+import { writeHistories } from './history-files.ts';
+import { headOfTable, huntMutation, isCaught, rowOf, type Hunted } from './hunt.ts';
+import { runSeed } from './run-seed.ts';
 import { exitCodes, help, readArguments, type SimulationOptions } from './arguments.ts';
 import { Totals } from './totals.ts';
 
@@ -25,6 +25,7 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return exitCodes.passed;
   }
+  if (options.isHuntingAll) return huntAll(options);
   return options.mutation === undefined ? search(options) : hunt(options);
 }
 
@@ -67,24 +68,39 @@ async function hunt(options: SimulationOptions): Promise<number> {
   return exitCodes.failed;
 }
 
+/** Each mutation must be caught, within as many seeds each. */
+async function huntAll({ seed, seedCountMax, output }: SimulationOptions): Promise<number> {
+  const table = (line: string): void => void (output === 'table' && process.stdout.write(`${line}\n`));
+  const startMs = performance.now();
+  const all: Hunted[] = [];
+  table(headOfTable);
+  for (const mutation of mutationNames) {
+    const hunted = await huntMutation(mutation, seed, seedCountMax);
+    all.push(hunted);
+    table(rowOf(hunted));
+  }
+  const caughtCount = all.filter(isCaught).length;
+  table(`${caughtCount} of ${all.length} caught, in ${((performance.now() - startMs) / 1_000).toFixed(0)} s`);
+  if (output === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
+  return caughtCount === all.length ? exitCodes.passed : exitCodes.failed;
+}
+
 /** One after another until the time is over, or as many as were asked for. */
 function* seedsOf({ seed, seedCountMax, minutes }: SimulationOptions): Generator<number> {
   const endMs = performance.now() + minutes * 60_000;
   for (let count = 0; count < seedCountMax && (count === 0 || performance.now() < endMs); count++) yield seed + count;
 }
 
-function run({ mutation, isTracing, logLevel, without }: SimulationOptions, seed: number, smaller?: Mask): Promise<RunReport> {
-  const mutations = new Set(mutation === undefined ? [] : [mutation]);
-  return runCluster({
-    seed,
-    parts: clusterParts,
-    mutations,
-    rules: storeRules(mutations),
-    ...(mutation === undefined ? {} : hunts[mutation]),
-    mask: { ...(smaller ?? noMask), kinds: new Set([...without, ...(smaller ?? noMask).kinds]) },
+async function run({ mutation, isTracing, logLevel, without, historiesDirectory }: SimulationOptions, seed: number, smaller?: Mask): Promise<RunReport> {
+  const report = await runSeed(seed, {
+    mutation,
+    without,
+    logLevel,
+    ...(smaller === undefined ? {} : { mask: smaller }),
     ...(isTracing && smaller === undefined ? { print: (line: string) => process.stdout.write(`${line}\n`) } : {}),
-    ...(logLevel === 'silent' ? {} : { logger: (name: string) => processLogger(logLevel).child({ node: name }) }),
   });
+  if (historiesDirectory !== undefined && smaller === undefined) await writeHistories(historiesDirectory, report);
+  return report;
 }
 
 async function explain(options: SimulationOptions, failed: RunReport): Promise<void> {

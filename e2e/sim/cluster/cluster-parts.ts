@@ -56,6 +56,7 @@ async function pod(surroundings: PodSurroundings): Promise<SimulatedPod> {
   return {
     close: () => opened.close(),
     inspect: () => opened.pod.hosted().map(inspect),
+    registered: () => opened.pod.registry.all(),
     readPoints: async (shardUID) => {
       const { replica, service } = opened.pod.hostedReplica(shardUID);
       const context = { signal: new AbortController().signal, span: noSpan };

@@ -10,13 +10,15 @@ import { below, type Random } from '../../../pods/kernel/random.ts';
 import type { Logger } from '../../../pods/kernel/logger.ts';
 import type { Mutations } from '../../../pods/kernel/mutations.ts';
 import type { Points } from '../../checker/durability.ts';
+import type { History } from '../../checker/history.ts';
 import { judge, type RunEnd } from '../../checker/judge.ts';
 import { tellOfAuthority } from './authority-story.ts';
 import { seenIn } from './contents.ts';
 import { FaultInjector } from './faults/fault-injector.ts';
 import { planFaults, type PlannedFault } from './faults/fault-plan.ts';
 import type { FaultKind } from './faults/fault-table.ts';
-import { InvariantBroken, Invariants } from './invariants.ts';
+import { InvariantBroken } from './invariant-broken.ts';
+import { Invariants } from './invariants.ts';
 import type { MetadataRules } from './metadata-store.ts';
 import type { ClusterParts } from './node.ts';
 import { collectionName, Workload } from './workload.ts';
@@ -66,6 +68,8 @@ export interface RunReport {
   readonly counts: Readonly<Record<string, number>>;
   /** Which rules and invariants came to be tested. */
   readonly exercised: Readonly<Record<string, number>>;
+  /** Of each life of the collection. */
+  readonly histories: readonly History[];
 }
 
 export interface Shape {
@@ -196,6 +200,7 @@ class ClusterRun {
     this.#injector.schedule(this.#plan);
     await world.scheduler.sleep(forMs);
     this.#injector.healAll();
+    await this.#until(wholeMsMax, 'the collection is made anew', () => !this.#workload.isBetweenLives);
     await this.#until(wholeMsMax, 'every shard is whole', () => this.#isLastCopyDamaged() || this.#whyNotWhole());
     if (this.#isLastCopyDamaged()) {
       // Two faults at once: the last copy in sync lies on a disk that has rotted (F1). What clients saw must be right even so.
@@ -362,6 +367,7 @@ class ClusterRun {
         'checks of all invariants': this.#invariants.checkCount,
       },
       exercised: { ...this.#authorityRules, ...this.#invariants.exercised },
+      histories: this.#workload.lives.map(({ history }) => history),
     };
   }
 }

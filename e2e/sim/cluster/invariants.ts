@@ -1,17 +1,17 @@
 /**
  * What must hold at every instant, whatever clients see (the invariants of replication). Checked over all replicas of the
- * processes that are up, again and again, and over every message that is sent.
+ * processes that are up, again and again, over every message that is sent, and over every change of an authority.
  */
 
 import { crc32c } from '@node-rs/crc32';
 import type { ShardAuthority, VectorShard } from '../../../pods/metadata/objects.ts';
 import type { Message } from '../../../pods/replication/messages.ts';
+import { Incarnations } from './incarnations.ts';
+import { InvariantBroken } from './invariant-broken.ts';
 import type { ReplicaInspection } from './node.ts';
 import type { World } from './world.ts';
 
 type Replica = ReplicaInspection & { readonly pod: string };
-
-export class InvariantBroken extends Error {}
 
 export class Invariants {
   readonly #world: World;
@@ -21,7 +21,11 @@ export class Invariants {
   readonly #acknowledged = new Map<string, number>();
   /** The term of each seq that some replica held to be committed. */
   readonly #committedTerms = new Map<string, Map<number, number>>();
-  readonly #newestAuthority = new Map<string, { readonly term: number; readonly configVersion: number }>();
+  readonly #incarnations: Incarnations;
+  /** By shard. */
+  readonly #authorities = new Map<string, ShardAuthority>();
+  /** Who was in sync, by shard and configVersion. */
+  readonly #configurations = new Map<string, string>();
   /** The highest term that each incarnation has answered in. */
   readonly #answeredTerm = new Map<string, number>();
   /** Primaries with too few in sync when they were looked at last. */
@@ -32,7 +36,14 @@ export class Invariants {
 
   constructor(world: World) {
     this.#world = world;
+    this.#incarnations = new Incarnations(world, (what) => this.#exercise(what));
     world.network.onSend = (message) => this.#sent(message);
+    world.store.onChange({
+      reset: () => undefined,
+      changed: (kind, _, object) => {
+        if (kind === 'shards' && object !== undefined) this.#authorityChanged(object as VectorShard);
+      },
+    });
   }
 
   acknowledged(shardUID: string, seq: number): void {
@@ -42,6 +53,8 @@ export class Invariants {
   /** Throws `InvariantBroken`. */
   check(): void {
     this.checkCount++;
+    this.#incarnations.check();
+    this.#checkRefusals();
     const replicas = this.#world.inspect();
     const byShard = new Map<string, Replica[]>();
     for (const replica of replicas) {
@@ -112,17 +125,37 @@ export class Invariants {
     if (primary === undefined) return;
     for (const member of authority.inSync) {
       const isKnown = primary.maximalInSync.some(({ pod, incarnation }) => pod === member.pod && incarnation === member.incarnation);
-      must(isKnown, primary, `leads in term ${primary.term} without waiting for ${member.pod}, which is in sync`);
+      must(isKnown, primary, `leads in term ${primary.term} without waiting for ${member.pod}, which is in sync (W3, A1)`);
     }
     if (primary.maximalInSync.length !== authority.inSync.length) this.#exercise('primary waits for more members than are in sync');
   }
 
-  /** A store that was restored from a backup says who was in sync once: nothing follows from that. */
+  /** Rule G1 guards against mistakes: correct code asks for nothing that it refuses. */
+  #checkRefusals(): void {
+    const { refusals, wasRestored } = this.#world.store;
+    // A version that was given twice lets a request through that was made for the other content.
+    if (refusals.length > 0 && !wasRestored) throw new InvariantBroken(`the metadata store had to refuse a change: ${refusals[0]} (W4, G1)`);
+  }
+
+  /** W4: no change of an authority undoes another one. */
+  #authorityChanged({ metadata, status }: VectorShard): void {
+    const { authority } = status;
+    if (authority === undefined || this.#isRolledBack(metadata.uid, authority)) return;
+    this.#authorities.set(metadata.uid, authority);
+    if (this.#world.store.wasRestored) return;
+    const key = `${metadata.uid} ${authority.configVersion}`;
+    const members = authority.inSync.map(({ pod, incarnation }) => `${pod}/${incarnation.slice(0, 4)}`).sort().join(' ');
+    const known = this.#configurations.get(key);
+    if (known !== undefined && known !== members) this.#fail(`configVersion ${authority.configVersion} of ${metadata.name} names ${members}, and named ${known} before (W4)`);
+    this.#configurations.set(key, members);
+  }
+
+  /** A store that was restored from a backup says who was in sync once: nothing follows from that. Nothing else goes back. */
   #isRolledBack(shardUID: string, { term, configVersion }: ShardAuthority): boolean {
-    const newest = this.#newestAuthority.get(shardUID);
-    if (newest !== undefined && (newest.term > term || newest.configVersion > configVersion)) return true;
-    this.#newestAuthority.set(shardUID, { term, configVersion });
-    return false;
+    const newest = this.#authorities.get(shardUID);
+    if (newest === undefined || (newest.term <= term && newest.configVersion <= configVersion)) return false;
+    if (!this.#world.store.wasRestored) this.#fail(`the authority of shard ${shardUID.slice(0, 8)} goes back from term ${newest.term}, configVersion ${newest.configVersion} to ${term}, ${configVersion} (W4)`);
+    return true;
   }
 
   /** (term, seq) names one content; what was answered is remembered. */
@@ -136,8 +169,13 @@ export class Invariants {
       const content = crc32c(payload);
       const known = this.#contents.get(key);
       if (known === undefined) this.#contents.set(key, content);
-      else if (known !== content) this.#world.scheduler.fail(new InvariantBroken(`${from.pod} sends another content for seq ${seq} of term ${term} of ${shardUID.slice(0, 8)} than was sent before (W0, W1)`));
+      else if (known !== content) this.#fail(`${from.pod} sends another content for seq ${seq} of term ${term} of ${shardUID.slice(0, 8)} than was sent before (W0, W1)`);
     }
+  }
+
+  /** From within a callback, whose caller is not to blame. */
+  #fail(what: string): void {
+    this.#world.scheduler.fail(new InvariantBroken(what));
   }
 
   #exercise(what: string): void {

@@ -47,13 +47,36 @@ export const goodMetadata: MetadataQuality = {
   relistMsMax: 3_000,
 };
 
+/** Names that somebody holds, maybe several at once. */
+export class HeldNames {
+  readonly #counts = new Map<string, number>();
+
+  /** Holds it until the answer is called. */
+  hold(name: string): () => void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+    let isHeld = true;
+    return () => {
+      if (isHeld) this.#counts.set(name, this.#counts.get(name)! - 1);
+      isHeld = false;
+    };
+  }
+
+  has(name: string): boolean {
+    return (this.#counts.get(name) ?? 0) > 0;
+  }
+}
+
 /** What is wrong between store and processes; mutable, for whoever injects faults. */
 export class MetadataWeather {
   quality: MetadataQuality = goodMetadata;
   isDown = false;
-  readonly cutOff = new Set<string>();
+  readonly cutOff = new HeldNames();
   /** Milliseconds by which the watches of a process are late; they stay in order. */
   readonly staleMs = new Map<string, number>();
+  /** Each is asked about every write that is sent: true makes it land after its time-out. */
+  readonly delays = new Set<(writer: string, kind: Kind, sent: StoredObject) => boolean>();
+  /** Restores do not overlap: what each lost is put back as a whole. */
+  isBeingRestored = false;
 
   reaches(name: string): boolean {
     return !this.isDown && !this.cutOff.has(name);
@@ -66,6 +89,8 @@ export interface MetadataSurroundings {
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly counts: Record<string, number>;
+  /** A process asked for an object, and this is what the store said. */
+  readonly onGet?: (reader: string, kind: Kind, object: StoredObject | undefined) => void;
 }
 
 export interface MetadataPort {
@@ -104,7 +129,11 @@ class Client implements ObjectStore<StoredObject> {
   }
 
   get(name: string): Promise<StoredObject | undefined> {
-    return this.#call('get', name, ({ store }) => store.get(this.#kind, name));
+    return this.#call('get', name, ({ store, onGet }) => {
+      const object = store.get(this.#kind, name);
+      onGet?.(this.#writer.name, this.#kind, object);
+      return object;
+    });
   }
 
   list(): Promise<readonly StoredObject[]> {
@@ -118,12 +147,12 @@ class Client implements ObjectStore<StoredObject> {
 
   replace(object: StoredObject): Promise<StoredObject> {
     const sent = copyOf(object);
-    return this.#call('replace', object.metadata.name, ({ store }) => store.replace(this.#writer, this.#kind, sent as never) as StoredObject);
+    return this.#call('replace', object.metadata.name, ({ store }) => store.replace(this.#writer, this.#kind, sent as never) as StoredObject, sent);
   }
 
   replaceStatus(object: StoredObject): Promise<StoredObject> {
     const sent = copyOf(object);
-    return this.#call('replaceStatus', object.metadata.name, ({ store }) => store.replaceStatus(this.#writer, this.#kind, sent as never) as StoredObject);
+    return this.#call('replaceStatus', object.metadata.name, ({ store }) => store.replaceStatus(this.#writer, this.#kind, sent as never) as StoredObject, sent);
   }
 
   delete(name: string, resourceVersion: string): Promise<void> {
@@ -164,7 +193,7 @@ class Client implements ObjectStore<StoredObject> {
 
   // ------------------------------------------------------------ calls
 
-  #call<T>(verb: string, name: string, atStore: (around: MetadataSurroundings) => T): Promise<T> {
+  #call<T>(verb: string, name: string, atStore: (around: MetadataSurroundings) => T, sent?: StoredObject): Promise<T> {
     const { weather, scheduler, counts } = this.#around;
     const { quality } = weather;
     const isWrite = verb !== 'get' && verb !== 'list';
@@ -182,7 +211,8 @@ class Client implements ObjectStore<StoredObject> {
           scheduler.after(this.#latencyMs(), () => fail('UNAVAILABLE', 'the metadata store cannot be reached'));
           return;
         }
-        const isLate = this.#chance(quality.lateRequest);
+        const isDelayed = sent !== undefined && [...weather.delays].some((delay) => delay(this.#writer.name, this.#kind, sent));
+        const isLate = isDelayed || this.#chance(quality.lateRequest);
         const isRequestLost = !isLate && this.#chance(quality.lostRequest);
         const isAnswerLost = this.#chance(quality.lostAnswer);
         const isRefused = this.#chance(quality.overload);

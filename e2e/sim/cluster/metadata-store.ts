@@ -49,6 +49,8 @@ export class SimulatedMetadataStore {
   readonly counts = { writes: 0, conflicts: 0, ruleRefusals: 0, writerRefusals: 0 };
   /** Changes that rule G1 or the admission policy refused: correct code asks for none. */
   readonly refusals: string[] = [];
+  /** It has been restored from a backup at least once. */
+  wasRestored = false;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #rules: MetadataRules;
@@ -106,7 +108,8 @@ export class SimulatedMetadataStore {
 
   replaceStatus<K extends Kind>(writer: Writer, kind: K, object: ObjectOf[K]): ObjectOf[K] {
     const stored = this.#current(kind, object.metadata);
-    return this.#store(writer, kind, stored, { ...stored, status: object.status }) as unknown as ObjectOf[K];
+    const status = object.metadata.resourceVersion === '' ? patched(stored.status as VectorShard['status'], object.status as VectorShard['status']) : object.status;
+    return this.#store(writer, kind, stored, { ...stored, status }) as unknown as ObjectOf[K];
   }
 
   delete(writer: Writer, kind: Kind, name: string, resourceVersion: string): void {
@@ -141,6 +144,7 @@ export class SimulatedMetadataStore {
    * whoever restores raises them, as the manual of the store says.
    */
   restore(backup: Backup, options: { readonly raiseVersions: boolean }): void {
+    this.wasRestored = true;
     if (!options.raiseVersions) this.#revision = backup.revision;
     for (const kind of kinds) {
       this.#objects[kind].clear();
@@ -229,6 +233,13 @@ export class SimulatedMetadataStore {
     }
     throw new ShoalError(code, message);
   }
+}
+
+/** What a patch without a version does that names the set in sync: the rest stays as it has come to be. */
+function patched(stored: VectorShard['status'], { authority, nonce }: VectorShard['status']): VectorShard['status'] {
+  if (stored.authority === undefined || authority === undefined) return stored;
+  const { inSync, configVersion } = authority;
+  return { ...stored, authority: { ...stored.authority, inSync, configVersion }, ...(nonce === undefined ? {} : { nonce }) };
 }
 
 function describe(kind: Kind, object: StoredObject): string {

@@ -94,6 +94,21 @@ test('a cut in one direction loses what goes that way, also what is on its way',
   assert.deepEqual([w.b.received, w.a.received], [[0], [3, 1]]);
 });
 
+test('what was cut twice is healed when both have healed it', async () => {
+  const w = world({ delayMsMin: 1, delayMsMean: 1 });
+  w.b.port.onMessage(() => void w.b.received.push(0));
+  const steps: (() => void)[] = [() => w.network.cut('a', 'b'), () => w.network.cut('a', 'b'), () => w.network.heal('a', 'b'), () => w.network.heal('a', 'b'), () => w.network.heal('a', 'b')];
+  const arrived: number[] = [];
+  for (const step of steps) {
+    step();
+    w.b.received.length = 0;
+    w.a.port.transport.send(stored(1));
+    await w.scheduler.run(() => false, 10);
+    arrived.push(w.b.received.length);
+  }
+  assert.deepEqual(arrived, [0, 0, 0, 1, 1]);
+});
+
 test('the receiver has bytes of its own', async () => {
   const w = world();
   const payload = new Uint8Array([1, 2, 3]);

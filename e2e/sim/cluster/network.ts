@@ -82,7 +82,8 @@ interface Port extends NetworkPort {
 interface Link {
   lastArrivalMs: number;
   queuedBytes: number;
-  isCut: boolean;
+  /** How many have cut it; it carries again when all of them have healed it. */
+  cutCount: number;
 }
 
 export class SimulatedNetwork {
@@ -123,21 +124,22 @@ export class SimulatedNetwork {
     return port;
   }
 
-  /** Nothing goes from one to the other any more, also what is on its way. */
+  /** Nothing goes from one to the other any more, also what is on its way, until it is healed as often as it was cut. */
   cut(from: string, to: string): void {
-    this.#link(from, to).isCut = true;
+    this.#link(from, to).cutCount++;
   }
 
   heal(from: string, to: string): void {
-    this.#link(from, to).isCut = false;
+    const link = this.#link(from, to);
+    link.cutCount = Math.max(0, link.cutCount - 1);
   }
 
   healAll(): void {
-    for (const link of this.#links.values()) link.isCut = false;
+    for (const link of this.#links.values()) link.cutCount = 0;
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#link(from, to).isCut;
+    return this.#link(from, to).cutCount > 0;
   }
 
   // ------------------------------------------------------------ messages
@@ -150,7 +152,7 @@ export class SimulatedNetwork {
     this.onSend(message);
     this.#tell(from.name, `> ${to} ${describeMessage(message)}`);
     const bytes = sizeOf(message.body);
-    if (link.isCut) return void this.counts.cut++;
+    if (link.cutCount > 0) return void this.counts.cut++;
     if (this.#chance(this.quality.loss) || link.queuedBytes + bytes > this.quality.windowBytes) return void this.counts.lost++;
     this.#carry(from, to, link, copyOf(message), bytes);
     if (!this.#chance(this.quality.duplication)) return;
@@ -167,9 +169,9 @@ export class SimulatedNetwork {
     link.queuedBytes += bytes;
     this.#scheduler.after(arrivalMs - this.#scheduler.nowMs, () => {
       const port = this.#ports.get(to);
-      if (link.isCut || port === undefined) {
+      if (link.cutCount > 0 || port === undefined) {
         link.queuedBytes -= bytes;
-        return void this.counts[link.isCut ? 'cut' : 'lost']++;
+        return void this.counts[link.cutCount > 0 ? 'cut' : 'lost']++;
       }
       // While the receiver is paused the bytes stay in the window.
       port.gate.enter(() => {
@@ -188,7 +190,7 @@ export class SimulatedNetwork {
     // Connections end with a process: what it did not read is gone, and the window of the next one is empty.
     for (const [key, link] of this.#links) {
       const [from, to] = key.split(' > ');
-      if (from === port.name || to === port.name) this.#links.set(key, { lastArrivalMs: 0, queuedBytes: 0, isCut: link.isCut });
+      if (from === port.name || to === port.name) this.#links.set(key, { lastArrivalMs: 0, queuedBytes: 0, cutCount: link.cutCount });
     }
   }
 
@@ -274,11 +276,11 @@ export class SimulatedNetwork {
 
   #deliver(from: string, to: string, then: (arrived: boolean) => void): void {
     const isLost = this.#chance(this.quality.loss);
-    this.#scheduler.after(this.#delayMs(), () => then(!isLost && !this.#link(from, to).isCut));
+    this.#scheduler.after(this.#delayMs(), () => then(!isLost && !this.isCut(from, to)));
   }
 
   #isOpen(a: string, b: string): boolean {
-    return !this.#link(a, b).isCut && !this.#link(b, a).isCut;
+    return !this.isCut(a, b) && !this.isCut(b, a);
   }
 
   #keepaliveMs(): number {
@@ -300,7 +302,7 @@ export class SimulatedNetwork {
   #link(from: string, to: string): Link {
     const key = `${from} > ${to}`;
     let link = this.#links.get(key);
-    if (link === undefined) this.#links.set(key, (link = { lastArrivalMs: 0, queuedBytes: 0, isCut: false }));
+    if (link === undefined) this.#links.set(key, (link = { lastArrivalMs: 0, queuedBytes: 0, cutCount: 0 }));
     return link;
   }
 

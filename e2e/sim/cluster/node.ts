@@ -90,6 +90,8 @@ export interface ReplicaInspection {
 
 export interface SimulatedPod extends SimulatedNode {
   inspect(): readonly ReplicaInspection[];
+  /** Whose data is here, hosted or not (rule F1). */
+  registered(): readonly { readonly shardUID: string; readonly incarnation: string; readonly localReplica: number }[];
   /** Every point of the replica here, with vector and payload, and the ids that its index reaches; for the quiet end. */
   readPoints(shardUID: string): Promise<{ readonly points: readonly PointView[]; readonly searchableIds: readonly string[] }>;
 }

@@ -63,7 +63,7 @@ async function startPod({ openStore, serve }: PodSurroundings, flushes: boolean)
     search: (_, { topK }) => inOrder(async () => ({ hits: views().slice(0, topK).map((point) => ({ ...point, score: 0 })), plan: 'scan', visitedCount: undefined, seq: stored.seq })),
   };
   serve({ shard: () => shard as ShardService } as Partial<PodService> as PodService);
-  return { inspect: () => [], readPoints: async () => ({ points: views(), searchableIds: Object.keys(stored.points) }), close: () => store.close() };
+  return { inspect: () => [], registered: () => [], readPoints: async () => ({ points: views(), searchableIds: Object.keys(stored.points) }), close: () => store.close() };
 }
 
 function apply(stored: Stored, asked: ShardWrite, seq: number): OperationResult[] {

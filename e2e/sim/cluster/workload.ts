@@ -97,6 +97,11 @@ export class Workload {
     return this.#requestCount;
   }
 
+  /** The collection is on its way from one life to the next. */
+  get isBetweenLives(): boolean {
+    return this.#isPaused;
+  }
+
   recreateCollection(): void {
     if (!this.#isPaused && !this.#isOver && this.life !== undefined) void this.#recreate();
   }

@@ -9,9 +9,11 @@ import { ShoalError } from '../../../pods/kernel/errors.ts';
 import { silentLogger, type Logger } from '../../../pods/kernel/logger.ts';
 import type { Mutations } from '../../../pods/kernel/mutations.ts';
 import { seededRandom, type Random } from '../../../pods/kernel/random.ts';
+import type { StoredObject } from '../../../pods/metadata/cluster-metadata.ts';
+import type { VectorShard } from '../../../pods/metadata/objects.ts';
 import { Gate } from './gate.ts';
 import { connectMetadata, MetadataWeather, type MetadataPort } from './metadata-client.ts';
-import { SimulatedMetadataStore, type MetadataRules } from './metadata-store.ts';
+import { SimulatedMetadataStore, type Kind, type MetadataRules } from './metadata-store.ts';
 import { SimulatedNetwork, type NetworkPort } from './network.ts';
 import { NodeClock } from './node-clock.ts';
 import type { ClusterParts, NodeKind, NodeSurroundings, PodFact, ReplicaInspection, SimulatedGateway, SimulatedNode, SimulatedPod } from './node.ts';
@@ -68,6 +70,8 @@ export class World {
   readonly mutations: Mutations;
   /** What happened by itself, by name. */
   readonly counts: Record<string, number> = {};
+  /** A process has asked the metadata store for a shard, and this is what it said. */
+  onShardRead: (reader: string, shard: VectorShard) => void = () => undefined;
   /** For a reader: starts, ends, faults, roles. */
   readonly story: string[] = [];
   readonly #options: WorldOptions;
@@ -268,7 +272,10 @@ export class World {
 
   #open(place: Place): Process {
     const gate = new Gate(place.name, (callback) => void this.scheduler.after(0, callback));
-    const around = { store: this.store, weather: this.weather, scheduler: this.scheduler, random: this.fork(`metadata of ${place.name}/${place.startCount}`), counts: this.counts };
+    const onGet = (reader: string, kind: Kind, object: StoredObject | undefined): void => {
+      if (kind === 'shards' && object !== undefined) this.onShardRead(reader, object as VectorShard);
+    };
+    const around = { store: this.store, weather: this.weather, scheduler: this.scheduler, random: this.fork(`metadata of ${place.name}/${place.startCount}`), counts: this.counts, onGet };
     const writer = { name: place.name, ...(place.kind === 'pod' ? { podUID: place.podUID } : {}) };
     return {
       gate,

@@ -19,8 +19,7 @@ export const metadataFaults = {
     durationMs: [1_000, 30_000],
     begin: ({ world, random }) => {
       const name = random.fraction() < 0.6 ? aPod(world, random) : anyOf(random, world.allNames);
-      world.weather.cutOff.add(name);
-      return { what: `${name} does not reach the metadata store`, end: () => void world.weather.cutOff.delete(name) };
+      return { what: `${name} does not reach the metadata store`, end: world.weather.cutOff.hold(name) };
     },
   },
   'metadata trouble': {
@@ -39,6 +38,16 @@ export const metadataFaults = {
       };
       world.weather.quality = quality;
       return { what: 'the metadata store answers badly', end: () => void (world.weather.quality = goodMetadata) };
+    },
+  },
+  'late metadata writes': {
+    weight: 3,
+    durationMs: [5_000, 30_000],
+    begin: ({ world, random }) => {
+      const pod = aPod(world, random);
+      const delay = (writer: string): boolean => writer === pod && random.fraction() < 0.7;
+      world.weather.delays.add(delay);
+      return { what: `writes of ${pod} to the metadata store land after their time-out`, end: () => void world.weather.delays.delete(delay) };
     },
   },
   'stale watch': {
@@ -70,6 +79,8 @@ export const metadataFaults = {
     weight: 1,
     durationMs: [5_000, 30_000],
     begin: ({ world, random }) => {
+      if (world.weather.isBeingRestored) return undefined;
+      world.weather.isBeingRestored = true;
       const backup = world.store.backup();
       let undo: (() => void) | undefined;
       const delayMs = 1_000 + below(random, 20_000);
@@ -84,7 +95,7 @@ export const metadataFaults = {
           world.tell('metadata', 'gets back what the restore lost');
         };
       });
-      return { what: 'a backup of the metadata is taken', end: () => ((isOver = true), undo?.()) };
+      return { what: 'a backup of the metadata is taken', end: () => ((isOver = true), (world.weather.isBeingRestored = false), undo?.()) };
     },
   },
 } as const satisfies Record<string, Fault>;
