@@ -22,7 +22,7 @@ export function decideMove(facts: ShardFacts): ShardStep {
   if (relief !== undefined) return relief;
   if (collection === undefined) return { action: 'none', because: 'its collection is not there' };
   const { replicas, minInSync } = collection.spec.replication;
-  const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], sparing(facts.placement, replicas <= minInSync));
+  const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], sparing(facts.placement, replicas <= minInSync), primary.pod);
   if (placement.action === 'refuse') return { action: 'none', because: placement.because };
   const wanted = placement.replicas;
   const { because } = placement;

@@ -14,7 +14,7 @@ const zoned = [
 ];
 const plain = ['p', 'q', 'r', 's'].map((name) => pod(name));
 
-const cases: { name: string; count: number; present?: string[]; leaving?: string[]; pods: PlaceablePod[]; load?: Record<string, number>; expected: string[] | 'refuse' }[] = [
+const cases: { name: string; count: number; present?: string[]; leaving?: string[]; keeps?: string; pods: PlaceablePod[]; load?: Record<string, number>; expected: string[] | 'refuse' }[] = [
   { name: 'the least loaded', count: 2, pods: plain, load: { p: 3, q: 1, r: 2, s: 5 }, expected: ['q', 'r'] },
   { name: 'by name where all are alike', count: 3, pods: plain, expected: ['p', 'q', 'r'] },
   { name: 'the one with more free storage where the load is alike', count: 1, pods: [pod('p', { freeBytes: 10 }), pod('q', { freeBytes: 20 })], expected: ['q'] },
@@ -35,12 +35,19 @@ const cases: { name: string; count: number; present?: string[]; leaving?: string
   { name: 'a draining pod is left', count: 2, present: ['p', 'q'], pods: [pod('p', { isDraining: true }), pod('q'), pod('r')], expected: ['q', 'r'] },
   { name: 'a draining pod is not left where there is no other', count: 2, present: ['p', 'q'], pods: [pod('p', { isDraining: true }), pod('q')], expected: 'refuse' },
   { name: 'a replica too many goes from the crowded zone', count: 2, present: ['b1', 'a1', 'a3'], pods: zoned, load: { a3: 1 }, expected: ['b1', 'a1'] },
+  { name: 'of replicas too many not the one to keep', count: 1, present: ['p', 'q'], keeps: 'q', pods: plain, load: { p: 3, q: 4 }, expected: ['q'] },
+  { name: 'the one to keep goes when its pod holds much more', count: 1, present: ['p', 'q'], keeps: 'q', pods: plain, load: { p: 3, q: 5 }, expected: ['p'] },
+  { name: 'of two on one node not the one to keep', count: 3, present: ['b1', 'a1', 'a2', 'a3'], keeps: 'a2', pods: zoned, expected: ['b1', 'a2', 'a3'] },
+  { name: 'of two in one zone not the one to keep', count: 2, present: ['b1', 'a1', 'a3'], keeps: 'a3', pods: zoned, load: { a3: 1 }, expected: ['b1', 'a3'] },
+  { name: 'the one to keep goes too where it was chosen to leave', count: 1, present: ['p', 'q'], leaving: ['q'], keeps: 'q', pods: plain, expected: ['p'] },
+  { name: 'the one to keep goes when its pod drains', count: 1, present: ['p', 'q'], keeps: 'q', pods: [pod('p'), pod('q', { isDraining: true })], expected: ['p'] },
+  { name: 'no replica at all is wanted', count: 0, present: ['p'], keeps: 'p', pods: plain, expected: [] },
   { name: 'of replicas too many those that leave already', count: 2, present: ['b1', 'a1', 'a3'], leaving: ['b1'], pods: zoned, expected: ['a1', 'a3'] },
 ];
 
-for (const { name, count, present = [], leaving = [], pods, load = {}, expected } of cases) {
+for (const { name, count, present = [], leaving = [], keeps, pods, load = {}, expected } of cases) {
   test(name, () => {
-    const placement = placeReplicas(count, present, leaving, { pods, load: new Map(Object.entries(load)) });
+    const placement = placeReplicas(count, present, leaving, { pods, load: new Map(Object.entries(load)) }, keeps);
     assert.deepEqual(placement.action === 'place' ? placement.replicas : placement.action, expected, placement.because);
   });
 }

@@ -28,21 +28,26 @@ export interface PlacementFacts {
   readonly load: ReadonlyMap<string, number>;
 }
 
+/** Replicas by which the loads of two pods may differ without one being better to keep than the other. */
+const loadDifferenceMax = 1;
+
 export type Placement =
   | { readonly action: 'place'; readonly replicas: readonly string[]; readonly because: string }
   | { readonly action: 'refuse'; readonly because: string };
 
 /**
  * `present` are the pods that hold the shard's replicas now; one that is not among `facts.pods` may come back, and stays.
- * `leaving` are those of them that go first, so that a choice that was made stands.
+ * `leaving` are those of them that go first, so that a choice that was made stands. `keeps`, the
+ * primary's pod for example, stays where another is hardly better to keep: whoever takes its place costs a pause.
  */
-export function placeReplicas(count: number, present: readonly string[], leaving: readonly string[], facts: PlacementFacts): Placement {
+export function placeReplicas(count: number, present: readonly string[], leaving: readonly string[], facts: PlacementFacts, keeps?: string): Placement {
   const byName = new Map(facts.pods.map((pod) => [pod.name, pod]));
   const kept = present.filter((name) => byName.get(name)?.isDraining !== true);
   const dropped: string[] = [];
   while (kept.length > count) {
     const chosen = kept.filter((name) => leaving.includes(name));
-    const worst = pick((chosen.length > 0 ? chosen : kept).map((name) => ranked(name, others(kept, name), byName, facts)), 'last');
+    const ranks = (chosen.length > 0 ? chosen : kept).map((name) => ranked(name, others(kept, name), byName, facts));
+    const worst = chosen.length > 0 ? pick(ranks, 'last') : worstBut(keeps, ranks);
     kept.splice(kept.indexOf(worst), 1);
     dropped.push(worst);
   }
@@ -81,6 +86,15 @@ export function matesByDomain(pod: PlaceablePod | undefined, others: readonly (P
 
 function pick(ranks: readonly Rank[], which: 'first' | 'last'): string {
   return [...ranks].sort(compare).at(which === 'first' ? 0 : -1)!.name;
+}
+
+/** The last of all, or one that is as badly placed as `keeps` is and whose pod holds hardly less. */
+function worstBut(keeps: string | undefined, ranks: readonly Rank[]): string {
+  const worst = pick(ranks, 'last');
+  const kept = ranks.find(({ name }) => name === keeps);
+  if (kept === undefined || worst !== keeps) return worst;
+  const alike = ranks.filter((rank) => rank !== kept && compareLevels(rank.mates, kept.mates) === 0 && rank.load >= kept.load - loadDifferenceMax);
+  return alike.length === 0 ? worst : pick(alike, 'last');
 }
 
 function compare(a: Rank, b: Rank): number {

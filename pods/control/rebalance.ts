@@ -114,7 +114,7 @@ function betterLoad(shards: readonly RebalancedShard[], placement: PlacementFact
 function leavesAfter(shard: VectorShard, replicas: number, to: string, placement: PlacementFacts): string | undefined {
   const present = [...shard.spec.replicas, to];
   const load = new Map(placement.load).set(to, (placement.load.get(to) ?? 0) + 1);
-  const after = placeReplicas(replicas, present, [], { ...placement, load });
+  const after = placeReplicas(replicas, present, [], { ...placement, load }, shard.status.authority?.primary.pod);
   const gone = after.action === 'place' ? present.filter((name) => !after.replicas.includes(name)) : [];
   return gone.length === 1 ? gone[0] : undefined;
 }
