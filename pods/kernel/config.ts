@@ -207,9 +207,38 @@ export const gatewayOptions = { ...doors, ...access, ...observation, ...requests
 export const podOptions = { ...podIdentity, ...statusDoor, ...transfers, ...data, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
 export const controllerOptions = { ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...directory, ...file } as const;
 
+/** What the operator makes, and how several of them agree. */
+const operation = {
+  image: { type: 'string', flag: 'image', variables: ['SHOAL_IMAGE'], default: undefined, help: 'Container image of the data pods.' },
+  imagePullPolicy: {
+    type: 'choice',
+    choices: ['Always', 'IfNotPresent', 'Never'],
+    flag: 'image-pull-policy',
+    variables: ['SHOAL_IMAGE_PULL_POLICY'],
+    default: 'IfNotPresent',
+    help: 'When nodes fetch that image.',
+  },
+  imagePullSecrets: { type: 'list', flag: 'image-pull-secrets', variables: ['SHOAL_IMAGE_PULL_SECRETS'], default: [], help: 'Secrets that nodes fetch that image with, comma-separated.' },
+  podLogLevel: { type: 'choice', choices: logLevels, flag: 'pod-log-level', variables: ['SHOAL_POD_LOG_LEVEL'], default: 'info', help: 'Least level of log lines of the data pods.' },
+  volumeAccessMode: {
+    type: 'choice',
+    choices: ['ReadWriteOncePod', 'ReadWriteOnce'],
+    flag: 'volume-access-mode',
+    variables: ['SHOAL_VOLUME_ACCESS_MODE'],
+    default: 'ReadWriteOncePod',
+    help: 'Access mode of the volumes of data pods; ReadWriteOnce where the storage does not know the other.',
+  },
+  podTls: { type: 'boolean', flag: 'pod-tls', variables: ['SHOAL_POD_TLS'], default: true, help: 'Mount the certificate of its pool into each data pod, for mutual TLS between processes.' },
+  applySchemas: { type: 'boolean', flag: 'apply-crds', variables: ['SHOAL_APPLY_CRDS'], default: true, help: 'Bring the CustomResourceDefinitions to this version when it begins to lead.' },
+  leaseName: { type: 'string', flag: 'lease-name', variables: ['SHOAL_LEASE_NAME'], default: 'shoal-operator', help: 'Lease by which several operators of a namespace agree on one that works.' },
+} as const satisfies Record<string, OptionDeclaration>;
+
+export const operatorOptions = { ...operation, ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...file } as const;
+
 export type ServerConfig = ConfigOf<typeof serverOptions>;
 export type GatewayConfig = ConfigOf<typeof gatewayOptions>;
 export type PodConfig = ConfigOf<typeof podOptions>;
+export type OperatorConfig = ConfigOf<typeof operatorOptions> & { readonly image: string };
 export type ControllerConfig = ConfigOf<typeof controllerOptions>;
 
 /** Throws INVALID_ARGUMENT for a bad value and UNKNOWN_FIELD for a flag or field that is not there. */
@@ -242,6 +271,15 @@ export function readControllerConfig(sources: ConfigSources): ControllerConfig {
   const config = readOptions(controllerOptions, sources);
   checkPeers(config);
   return config;
+}
+
+/** Likewise for the operator. */
+export function readOperatorConfig(sources: ConfigSources): OperatorConfig {
+  const config = readOptions(operatorOptions, sources);
+  const { image } = config;
+  if (image === undefined) throw invalid('--image is missing: data pods are made of it');
+  checkPeers(config);
+  return { ...config, image };
 }
 
 function checkPeers(config: Pick<PodConfig, 'internalTlsCertificate' | 'internalTlsKey' | 'internalTlsAuthority'>): void {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { metricTable, type MetricDeclaration } from '../telemetry/metric-names.ts';
-import { controllerOptions, gatewayOptions, podOptions, serverOptions } from './config.ts';
+import { controllerOptions, gatewayOptions, operatorOptions, podOptions, serverOptions } from './config.ts';
 import type { OptionTable } from './options.ts';
 
 const read = (page: string): string => readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');
@@ -29,7 +29,7 @@ test('every option is documented with its flag, variables, default and help', ()
 });
 
 test('every option of the processes of a cluster is documented with who takes it', () => {
-  const processes: Readonly<Record<string, OptionTable>> = { gateway: gatewayOptions, pod: podOptions, 'failover-controller': controllerOptions };
+  const processes: Readonly<Record<string, OptionTable>> = { gateway: gatewayOptions, pod: podOptions, 'failover-controller': controllerOptions, operator: operatorOptions };
   const isShared = ([key]: readonly [string, unknown]): boolean => Object.hasOwn(serverOptions, key);
   const own = Object.assign({}, ...Object.values(processes)) as OptionTable;
   const takenBy = (key: string): string => Object.keys(processes).filter((name) => Object.hasOwn(processes[name]!, key)).join(', ');

@@ -18,6 +18,8 @@ export interface KubeClientOptions {
   readonly random: Random;
   /** How long one attempt may take; `limits.kubeRequestTimeoutMs` unless said. */
   readonly timeoutMs?: number;
+  /** Called before each write; what it throws is thrown instead of sending it. */
+  readonly beforeWrite?: () => void;
 }
 
 /** What the API server says instead of an object (`kind: Status`). */
@@ -32,12 +34,14 @@ export class KubeClient {
   readonly clock: Clock;
   readonly random: Random;
   readonly #timeoutMs: number;
+  readonly #beforeWrite: () => void;
 
-  constructor({ endpoint, clock, random, timeoutMs = limits.kubeRequestTimeoutMs }: KubeClientOptions) {
+  constructor({ endpoint, clock, random, timeoutMs = limits.kubeRequestTimeoutMs, beforeWrite = () => undefined }: KubeClientOptions) {
     this.endpoint = endpoint;
     this.clock = clock;
     this.random = random;
     this.#timeoutMs = timeoutMs;
+    this.#beforeWrite = beforeWrite;
   }
 
   /** The object at `path`, or undefined where there is none of this name. CONFLICT: the version that was asked for is gone. */
@@ -54,6 +58,7 @@ export class KubeClient {
 
   /** The answer's object. What each error says of the write is in `pods/metadata/cluster-metadata.ts`. */
   async write(request: KubeRequest & { readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' }): Promise<unknown> {
+    this.#beforeWrite();
     const what = `${request.method} ${request.path}`;
     // The server gives up when we do, so that a write that nobody waits for does not happen much later.
     const query = { timeout: `${Math.ceil(this.#timeoutMs / 1_000)}s`, ...request.query };

@@ -27,6 +27,8 @@ export interface KubeMetadataOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly timeoutMs?: number;
+  /** Called before each write; what it throws is thrown instead of sending it. */
+  readonly beforeWrite?: () => void;
 }
 
 export interface KubeMetadata extends ClusterMetadata {

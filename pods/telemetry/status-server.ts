@@ -22,7 +22,7 @@ export async function startStatusServer({ host, port, metrics, notReady }: Statu
   const server = createServer({ headersTimeout: limits.headersTimeoutMs, keepAliveTimeout: limits.keepAliveTimeoutMs, maxHeaderSize: limits.headerBytesMax }, (request, response) => {
     const path = request.url?.split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'only GET\n');
-    if (path === '/livez') return answer(response, 200, 'OK\n');
+    if (path === '/livez' || path === '/healthz') return answer(response, 200, 'OK\n');
     if (path === '/readyz') {
       const reasons = notReady();
       return reasons.length === 0 ? answer(response, 200, 'OK\n') : answer(response, 503, `${reasons.join('\n')}\n`);
