@@ -25,13 +25,22 @@ export async function applyManifests(admin: KubeClient, sources: readonly (strin
   }
 }
 
-async function applyOne(admin: KubeClient, manifest: Manifest): Promise<void> {
-  const { apiVersion, kind, metadata } = manifest;
+/** The object of this kind and name as it is stored. */
+export async function storedObject(admin: KubeClient, manifest: Manifest): Promise<unknown> {
+  return admin.read(`${await collectionPath(admin, manifest)}/${manifest.metadata.name}`);
+}
+
+async function collectionPath(admin: KubeClient, { apiVersion, kind, metadata }: Manifest): Promise<string> {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const { resources } = (await admin.read(root)) as { resources: readonly ApiResource[] };
   const resource = resources.find((each) => each.kind === kind && !each.name.includes('/'));
   if (resource === undefined) throw new Error(`the API server knows no ${kind} in ${apiVersion}`);
-  const path = `${root}${resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : ''}/${resource.name}`;
+  return `${root}${resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : ''}/${resource.name}`;
+}
+
+async function applyOne(admin: KubeClient, manifest: Manifest): Promise<void> {
+  const { kind, metadata } = manifest;
+  const path = await collectionPath(admin, manifest);
   const present = (await admin.read(`${path}/${metadata.name}`)) as { metadata: { resourceVersion: string } } | undefined;
   if (present === undefined) await admin.write({ method: 'POST', path, body: manifest });
   else {

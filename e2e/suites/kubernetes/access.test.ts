@@ -1,5 +1,5 @@
 /**
- * Aim: each process has the rights that it needs and no other; nobody may patch the project's own objects, none reaches into
+ * Aim: each process has the rights that it needs and no other; nobody may patch collections and shards, none reaches into
  * another namespace, and what has no namespace is for the operator alone.
  */
 
@@ -42,7 +42,7 @@ const rights: Readonly<Record<string, Rights>> = {
     vectorcollections: [...read, 'create', 'update'],
     'vectorcollections/status': ['update'],
     'vectorcollections/finalizers': ['update'],
-    vectorpools: [...read, 'create', 'update', 'delete'],
+    vectorpools: [...read, 'create', 'update', 'patch', 'delete'],
     'vectorpools/status': ['update'],
     'vectorpools/finalizers': ['update'],
     vectorshards: [...read, 'create', 'update', 'delete'],
@@ -56,6 +56,7 @@ const rights: Readonly<Record<string, Rights>> = {
     events: ['create', 'patch'],
     nodes: read,
     statefulsets: [...read, 'create', 'patch', 'delete'],
+    jobs: read,
     poddisruptionbudgets: [...read, 'create', 'patch', 'delete'],
     leases: ['get', 'create', 'update'],
     storageclasses: read,
