@@ -6,6 +6,7 @@
 // installation carries.
 
 import { runBench, runCluster, runShoal, runSimulation, runStart } from './tools/run.mjs';
+import { runBuild } from './tools/build.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
 import { runClusterTests, runKubernetesTests, runTests } from './tools/test.mjs';
 import { checkoutRoot } from './tools/runtime.mjs';
@@ -19,6 +20,7 @@ const verbs = {
   'test:sim': { run: runSimulation, does: 'run simulated clusters by seed' },
   check: { run: runCheck, does: 'types, lint, imports between layers, generated code' },
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
+  build: { run: runBuild, does: 'compile, and lay out what the container image holds' },
   cluster: { run: runCluster, does: 'a Kubernetes of three nodes on this machine: up, down, status, load, kubectl' },
   bench: { run: runBench, does: 'run a benchmark by name' },
   shoal: { run: runShoal, does: 'run the command line' },

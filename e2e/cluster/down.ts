@@ -77,9 +77,14 @@ function removeContainerLogLinks(cluster: Cluster): void {
   }
 }
 
+/** Files that the plugins of the network keep: those of our networks by name, those of the loopback network by the pod's sandbox. */
 function removeNetworkResults(cluster: Cluster): void {
   if (!existsSync(networkResults)) return;
-  const beginnings = cluster.nodes.map((node) => `${networkName(node)}-`);
+  const beginnings = cluster.nodes.flatMap((node) => {
+    const sandboxes = join(node.directory, 'containerd', 'state', 'io.containerd.grpc.v1.cri', 'sandboxes');
+    const ids = existsSync(sandboxes) ? readdirSync(sandboxes) : [];
+    return [`${networkName(node)}-`, ...ids.map((id) => `cni-loopback-${id}-`)];
+  });
   for (const name of readdirSync(networkResults)) {
     if (beginnings.some((beginning) => name.startsWith(beginning))) rmSync(join(networkResults, name), { force: true });
   }

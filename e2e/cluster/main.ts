@@ -7,6 +7,7 @@ import { ClusterError } from './cluster-error.ts';
 import { say } from './command.ts';
 import { defaultClusterName, isClusterName, type Cluster } from './description.ts';
 import { down } from './down.ts';
+import { load } from './load.ts';
 import { findCluster, withLock } from './state.ts';
 import { readStatus, statusText } from './status.ts';
 import { up } from './up.ts';
@@ -25,6 +26,7 @@ missing). The first \`up\` builds what it runs, for many minutes; what is built 
 
 options, before the arguments of kubectl and helm
   --name NAME        which cluster, when there are several (default: ${defaultClusterName}, or SHOAL_CLUSTER)
+  --tag TAG          of the image that is loaded (default: the version in package.json)
   --output json      of status: for programs
   --help             this text
 
@@ -46,6 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`);
   const name = values.name ?? process.env['SHOAL_CLUSTER'] ?? defaultClusterName;
   if (!isClusterName(name)) throw new UsageError(`--name ${name}: lower-case letters, digits and dashes, at most 20, a letter first`);
+  if (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag)) throw new UsageError(`--tag ${values.tag}: letters, digits, dots, dashes and underscores, at most 128`);
   if (values.output !== undefined && values.output !== 'json') throw new UsageError(`--output ${values.output}: only json`);
   switch (command) {
     case 'up': {
@@ -67,6 +70,11 @@ async function main(args: readonly string[]): Promise<number> {
       const status = await readStatus(cluster);
       process.stdout.write(`${values.output === 'json' ? JSON.stringify(status, undefined, 2) : statusText(status)}\n`);
       return status.state === 'ready' ? 0 : 3;
+    }
+    case 'load': {
+      const cluster = mustBeThere(name);
+      process.stdout.write(`${await withLock(name, () => load(cluster, values.tag))}\n`);
+      return 0;
     }
     case 'kubectl':
     case 'helm':

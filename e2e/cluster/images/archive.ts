@@ -9,8 +9,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../command.ts';
 
@@ -27,32 +27,50 @@ export interface ImageConfig {
 const tarTimeoutMs = 5 * 60_000;
 const reproducible = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--format=posix', '--pax-option=delete=atime,delete=ctime'];
 
-/** Writes `file`; each directory of `layers` is the root of one layer, the lowest first. */
-export async function writeImageArchive(file: string, reference: string, layers: readonly string[], config: ImageConfig): Promise<void> {
+export interface Layer {
+  /** Of the layer as a tar file. */
+  readonly file: string;
+  readonly digest: string;
+}
+
+/** Makes a directory the root of a layer, `file`. */
+export async function makeLayer(directory: string, file: string): Promise<Layer> {
+  await mkdir(dirname(file), { recursive: true });
+  const fresh = `${file}.${process.pid}`;
+  await run('tar', [...reproducible, '-C', directory, '-cf', fresh, '.'], { timeoutMs: tarTimeoutMs });
+  const digest = await digestOf(fresh);
+  await writeFile(`${file}.sha256`, digest);
+  await rename(fresh, file);
+  return { file, digest };
+}
+
+/** A layer that was made before. */
+export async function storedLayer(file: string): Promise<Layer | undefined> {
+  return existsSync(file) ? { file, digest: await readFile(`${file}.sha256`, 'utf8') } : undefined;
+}
+
+/** Writes `file`: the layers, the lowest first. */
+export async function writeImageArchive(file: string, reference: string, layers: readonly Layer[], config: ImageConfig): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const work = await mkdtemp(`${file}.`);
   try {
-    const digests: string[] = [];
-    for (const layer of layers) {
-      const fresh = join(work, 'layer.tar');
-      await run('tar', [...reproducible, '-C', layer, '-cf', fresh, '.'], { timeoutMs: tarTimeoutMs });
-      const digest = await digestOf(fresh);
-      await mkdir(join(work, digest), { recursive: true });
-      await rename(fresh, join(work, digest, 'layer.tar'));
-      digests.push(digest);
-    }
     const description = JSON.stringify({
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       os: 'linux',
       created: '1970-01-01T00:00:00Z',
       config,
-      rootfs: { type: 'layers', diff_ids: digests.map((digest) => `sha256:${digest}`) },
-      history: digests.map(() => ({ created: '1970-01-01T00:00:00Z' })),
+      rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => `sha256:${digest}`) },
+      history: layers.map(() => ({ created: '1970-01-01T00:00:00Z' })),
     });
     const name = `${createHash('sha256').update(description).digest('hex')}.json`;
+    const files = layers.map(({ digest }) => `${digest}/layer.tar`);
+    for (const { file: source, digest } of layers) {
+      await mkdir(join(work, digest), { recursive: true });
+      await symlink(source, join(work, digest, 'layer.tar'));
+    }
     await writeFile(join(work, name), description);
-    await writeFile(join(work, 'manifest.json'), JSON.stringify([{ Config: name, RepoTags: [reference], Layers: digests.map((digest) => `${digest}/layer.tar`) }]));
-    await run('tar', [...reproducible, '-C', work, '-cf', `${file}.new`, 'manifest.json', name, ...new Set(digests)], { timeoutMs: tarTimeoutMs });
+    await writeFile(join(work, 'manifest.json'), JSON.stringify([{ Config: name, RepoTags: [reference], Layers: files }]));
+    await run('tar', [...reproducible, '--dereference', '-C', work, '-cf', `${file}.new`, 'manifest.json', name, ...new Set(files)], { timeoutMs: tarTimeoutMs });
     await rename(`${file}.new`, file);
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from '../command.ts';
-import { writeImageArchive, type ImageConfig } from './archive.ts';
+import { makeLayer, writeImageArchive, type ImageConfig } from './archive.ts';
 
 export const pauseImage = 'docker.io/shoal-cluster/pause:1';
 export const toolsImage = 'docker.io/shoal-cluster/tools:1';
@@ -49,7 +49,8 @@ async function cached(reference: string, inputs: readonly string[], config: Imag
   try {
     await fill(root);
     await run('chmod', ['0755', root]);
-    await writeImageArchive(file, reference, [root], config);
+    await writeImageArchive(file, reference, [await makeLayer(root, `${file}.layer`)], config);
+    await rm(`${file}.layer`);
   } finally {
     await rm(root, { recursive: true, force: true });
   }
