@@ -73,7 +73,7 @@ async function buildProgram(root, directory) {
   const app = join(directory, 'app');
   mkdirSync(app, { recursive: true });
   const project = join(directory, 'tsconfig.json');
-  const compilerOptions = { noEmit: false, noCheck: true, outDir: app, rootDir: root, declaration: false, types: [], typeRoots: [join(root, 'node_modules', '@types')] };
+  const compilerOptions = { noEmit: false, incremental: false, tsBuildInfoFile: null, noCheck: true, outDir: app, rootDir: root, declaration: false, types: [], typeRoots: [join(root, 'node_modules', '@types')] };
   writeFileSync(project, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, files: [join(root, 'shoal.ts')], include: [join(root, workers)], exclude: [] }));
   const code = await runInPlace(join(root, 'node_modules', '.bin', 'tsc'), ['--project', project], { cwd: root, env: runtimeEnvironment(root) });
   if (code !== 0) throw new LaunchError(`the compiler ended with ${code}`);
