@@ -33,7 +33,7 @@ export function drainWishes(facts: PoolFacts): Map<string, DrainWish> {
   };
   for (const pod of facts.pods) {
     const { away } = pod;
-    if (away !== undefined && facts.nowMs - away.sinceMs >= limits.podLossMs) add(pod.name, lossText(pod, away, facts.nowMs), true);
+    if (away !== undefined && facts.nowMs - away.sinceMs >= limits.podLossMs) add(pod.name, lossText(pod, away), true);
   }
   for (const { pod, request } of facts.drains) if (request !== undefined) add(pod, `asked for by ${request}`);
   for (const { name, isAskedToDrain } of facts.pods) if (isAskedToDrain === true) add(name, 'asked for by an annotation of the pod');
@@ -45,10 +45,15 @@ export function drainWishes(facts: PoolFacts): Map<string, DrainWish> {
   return wishes;
 }
 
-function lossText({ name, node }: PodFacts, { sinceMs, because }: NonNullable<PodFacts['away']>, nowMs: number): string {
-  const minutes = Math.floor((nowMs - sinceMs) / 60_000);
+/** When the next pod that is away will have been so for too long; undefined when none will. */
+export function nextLossMs({ pods, nowMs }: PoolFacts): number | undefined {
+  const due = pods.flatMap(({ away }) => (away === undefined ? [] : [away.sinceMs + limits.podLossMs])).filter((dueMs) => dueMs > nowMs);
+  return due.length === 0 ? undefined : Math.min(...due);
+}
+
+function lossText({ name, node }: PodFacts, { sinceMs, because }: NonNullable<PodFacts['away']>): string {
   const taint = node === undefined ? '' : `; if node ${node.name} is shut down for good, say so: kubectl taint nodes ${node.name} ${outOfServiceTaint}`;
-  return `${name} has been away for ${minutes} minutes (${because})${taint}`;
+  return `${name} has been away since ${new Date(sinceMs).toISOString().slice(0, 19)}Z (${because})${taint}`;
 }
 
 /** Pods that are there, and those that shards or records still name. */

@@ -107,7 +107,8 @@ export function readVolumeFacts({ pool, statefulSet, claims }: PoolState, growab
   return {
     size: pool.spec.storage.size,
     claims: claims.flatMap((claim) => oneClaim(claim, pool, growable) ?? []),
-    ...(statefulSet === undefined ? {} : { statefulSet: { uid: statefulSet.metadata.uid, ...(claimSize === undefined ? {} : { claimSize }) } }),
+    // One that goes already is gone for this purpose.
+    ...(statefulSet === undefined || isGoing(statefulSet) ? {} : { statefulSet: { uid: statefulSet.metadata.uid, ...(claimSize === undefined ? {} : { claimSize }) } }),
   };
 }
 

@@ -17,7 +17,8 @@ import type { PodFacts, PoolFacts } from './pool-facts.ts';
 export type ReplaceStepName = 'make-ready' | 'evict' | 'await';
 
 export type RolloutStep = { readonly because: string } & (
-  | { readonly action: 'none' | 'wait' | 'end' }
+  | { readonly action: 'none' | 'wait' }
+  | { readonly action: 'end' }
   | { readonly action: 'begin'; readonly pod: string; readonly podUID: string }
   | { readonly action: 'advance'; readonly step: ReplaceStepName }
   | { readonly action: 'evict'; readonly pod: string; readonly podUID: string }
