@@ -18,6 +18,8 @@ import type { KubeClient } from '../../pods/kube/client.ts';
 import type { ClusterMetadata } from '../../pods/metadata/cluster-metadata.ts';
 import { collectionOfShard } from '../../pods/metadata/object-name.ts';
 import type { VectorCollection, VectorPool, VectorShard } from '../../pods/metadata/objects.ts';
+import type { ReachFaultPoint } from '../day2/fault-points.ts';
+import { ordinalOf } from '../day2/pool-facts.ts';
 import { poolOf } from '../desired/dedicated-pool.ts';
 import { poolLabel } from '../desired/names.ts';
 import type { PodOptions } from '../desired/pod-template.ts';
@@ -49,6 +51,8 @@ export interface OperatorOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** For suites that end the operator in the middle of a sequence. */
+  readonly reach?: ReachFaultPoint;
   readonly onReconciled?: (controller: string, seconds: number, outcome: 'ok' | 'failed') => void;
 }
 
@@ -70,7 +74,7 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     this.#options = options;
-    const { metadata, observed, client, namespace, identity, pods, podOptions, clock, random, logger, onReconciled } = options;
+    const { metadata, observed, client, namespace, identity, pods, podOptions, clock, random, logger, onReconciled, reach } = options;
     this.#pools = new ShoalObjects(metadata.pools);
     this.#collections = new ShoalObjects(metadata.collections);
     this.#shards = new ShoalObjects(metadata.shards);
@@ -82,8 +86,10 @@ export class Operator {
       clock,
       logger,
       systemReplication: undefined,
+      rebalances: true,
       rules: {
-        mayHost: (collection, pod) => observed.pods.get(pod.name)?.metadata.labels?.[poolLabel] === poolOf(collection),
+        // By name: it counts for pods that are gone, too.
+        mayHost: (collection, pod) => ordinalOf(poolOf(collection), pod.name) !== undefined,
         heldBecause: (collection) => heldBecause(collection, this.#collections.list()),
       },
       onCollection: (name, outcome) => this.#onOutcome(name, outcome),
@@ -95,7 +101,7 @@ export class Operator {
     const common = { clock, random, logger, events };
     const told = (name: string): { readonly onReconciled?: (seconds: number, outcome: 'ok' | 'failed') => void } =>
       onReconciled === undefined ? {} : { onReconciled: (seconds, outcome) => onReconciled(name, seconds, outcome) };
-    this.#poolLoop = new ControllerLoop({ ...common, ...told('pool'), controller: poolController(sources, { metadata, writer, podOptions, nowMs }) });
+    this.#poolLoop = new ControllerLoop({ ...common, ...told('pool'), controller: poolController(sources, { metadata, writer, podOptions, random, nowMs, ...(reach === undefined ? {} : { reach }) }) });
     this.#collectionLoop = new ControllerLoop({
       ...common,
       ...told('collection'),

@@ -1,6 +1,12 @@
 /** The life of a pool on one screen. */
 
 import type { ClusterMetadata } from '../../../pods/metadata/cluster-metadata.ts';
+import type { Random } from '../../../pods/kernel/random.ts';
+import { drainPods } from '../../day2/drain-pods.ts';
+import type { ReachFaultPoint } from '../../day2/fault-points.ts';
+import { growVolumes } from '../../day2/grow-volumes.ts';
+import { replacePods } from '../../day2/replace-pods.ts';
+import { podCount, scaleIn } from '../../day2/scale-in.ts';
 import { pausedAnnotation } from '../../desired/names.ts';
 import type { PodOptions } from '../../desired/pod-template.ts';
 import type { ObjectWriter } from '../../runtime/apply.ts';
@@ -17,10 +23,14 @@ export interface PoolDeps {
   readonly metadata: ClusterMetadata;
   readonly writer: ObjectWriter;
   readonly podOptions: PodOptions;
+  readonly random: Random;
   readonly nowMs: () => number;
+  /** For suites that end the operator in the middle of a sequence. */
+  readonly reach?: ReachFaultPoint;
 }
 
-export function poolTasks({ metadata, writer, podOptions, nowMs }: PoolDeps): Task<PoolState>[] {
+export function poolTasks(deps: PoolDeps): Task<PoolState>[] {
+  const { metadata, writer, podOptions, nowMs } = deps;
   return [
     stateInSync(writer, nowMs),
     heedPause(),
@@ -30,6 +40,10 @@ export function poolTasks({ metadata, writer, podOptions, nowMs }: PoolDeps): Ta
     applyDisruptionBudget(writer),
     applyStatefulSet(writer, podOptions, podCount),
     ensureSystemCollection(metadata),
+    scaleIn(deps),
+    replacePods(deps),
+    drainPods(deps),
+    growVolumes(deps),
   ];
 }
 
@@ -41,11 +55,6 @@ export function poolController(sources: PoolSources, deps: PoolDeps): Controller
     regarding: ({ pool }) => ({ kind: 'VectorPool', name: pool.metadata.name, uid: pool.metadata.uid }),
     report: (state, rows) => reportPool(deps.metadata, state, rows),
   };
-}
-
-/** Never fewer than there are: those that leave are drained first (rule A2), and whoever has drained them lowers it. */
-function podCount({ pool, statefulSet }: PoolState): number {
-  return Math.max(pool.spec.replicas, statefulSet?.spec.replicas ?? 0);
 }
 
 /** Nothing but readiness is said of a pool that is paused: what is running goes on. */
