@@ -8,6 +8,7 @@ import { asShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import { openSealedJson } from '../kernel/sealed-json.ts';
 import type { PodLog } from '../log/log.ts';
+import { checkpointParts } from '../shard/checkpoint-parts.ts';
 import { CheckpointDirectory } from '../shard/checkpoint.ts';
 import { StoredPoints } from '../shard/stored-points.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -89,15 +90,9 @@ async function verifyCheckpoint({ fileSystem, directory }: VerifyParts, { localR
   const checkpoints = new CheckpointDirectory(fileSystem, directory.checkpoints(localReplica));
   const newest = await checkpoints.peek();
   if (newest === undefined) return;
-  const { labels, payload, graph } = newest.manifest;
-  const graphDirectory = { ...newest, directory: checkpoints.graphDirectory(newest) };
-  for (const [checkpoint, part] of [
-    [newest, labels] as const,
-    ...(payload === null ? [] : [[newest, payload] as const]),
-    ...(graph?.parts ?? []).map((graphPart) => [graphDirectory, graphPart] as const),
-  ]) {
+  for (const part of checkpointParts(newest.manifest)) {
     try {
-      await checkpoints.readPart(checkpoint, part);
+      await checkpoints.readPart(newest, part);
     } catch (error) {
       // Written anew meanwhile: then another checkpoint is the newest.
       if ((await checkpoints.peek())?.directory === newest.directory) faults.push(asShoalError(error).message);

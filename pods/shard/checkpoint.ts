@@ -13,9 +13,11 @@
  * label whose version differs from the store's is taken out and read again from the points, so recovery needs no log. With
  * the log it is faster: see label-recovery.ts.
  *
- * It must never be newer than the store: what the log replays gets labels anew, in another order, under the versions it
- * had before, so that a label and a version of such a checkpoint would name another vector. So the store is flushed past
- * the seq of a checkpoint before its manifest is written, and one that is newer (of a backup) is removed unread.
+ * No part of it must be newer than the store. What the log replays gets labels anew, in another order, under the versions
+ * it had before, so that a label and a version of such a checkpoint would name another vector. And a label that passed from
+ * one point to another while the parts were written would be the earlier point's in the store and the later one's in the
+ * graph, under a version that is not to be told from the one in labels.bin. So the store is flushed once all parts are
+ * written, before the manifest is, and a checkpoint whose seq is newer (of a backup) is removed unread.
  */
 
 import { crc32c } from '@node-rs/crc32';
@@ -47,6 +49,8 @@ export interface CheckpointContent {
   /** Writes the parts of the graph into the directory, or resolves to undefined when there is no graph. */
   readonly writeGraph: (directory: string) => Promise<readonly CheckpointPart[] | undefined>;
   readonly parameters: IndexParameters;
+  /** Resolves when the store keeps all that it has applied by now over a power loss. */
+  readonly keepStore: () => Promise<void>;
 }
 
 /** Hands chunks of a file to `write`, each when the one before is written. */
@@ -111,6 +115,8 @@ export class CheckpointDirectory {
       const graphParts = await content.writeGraph(join(directory, 'graph'));
       const labels = await this.#writePart(directory, 'labels.bin', chunks(asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)));
       const ids = await this.#writePart(directory, 'ids.bin', content.writeIds);
+      // Only now: the parts hold what was applied while they were written, up to this moment.
+      await content.keepStore();
       const payload = payloadWritten ?? null;
       const graph = graphParts === undefined ? null : { parameters: content.parameters, parts: graphParts };
       const manifest: CheckpointManifest = { format: 1, seq: content.seq, labels, ids, payload, graph };

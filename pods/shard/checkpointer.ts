@@ -102,8 +102,6 @@ export class Checkpointer {
     const seq = applied.value;
     const changedCount = this.#changedCount;
     const versions = labels.copyVersions();
-    // A checkpoint is never newer than what the store keeps over a power loss.
-    await store.flush();
     const checkpoint = await checkpoints.write({
       seq,
       versions,
@@ -113,6 +111,7 @@ export class Checkpointer {
       writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
       writeGraph: (directory) => index.checkpoint(directory),
       parameters,
+      keepStore: () => store.flush(),
     });
     this.#seq = checkpoint.manifest.seq;
     this.#pointCount = labels.pointCount;

@@ -74,6 +74,7 @@ class Shard {
       writePayload: undefined,
       writeGraph: () => Promise.resolve(undefined),
       parameters: { dimension: 1, metric: 'dot', m: 4, efConstruction: 10 },
+      keepStore: () => Promise.resolve(),
     });
   }
 

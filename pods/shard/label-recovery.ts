@@ -9,8 +9,8 @@
  * change points, and the store is never older than a checkpoint. `ids.bin` is written after that seq, so a label may carry
  * a later id or none there; then both its earlier and its later point were named since, and are read from the store.
  *
- * Entries count to the log's end, not only as far as the store has applied: after a power loss the store may be older than
- * `ids.bin`, and only the log still names what had changed by then.
+ * Entries count to the log's end, not only as far as the store has applied: a store that was flushed before `ids.bin` was
+ * written, as 0.1 did it, may be older than that after a power loss, and only the log still names what had changed by then.
  *
  * Where the log does not go back, or much was changed, the store is read from end to end.
  */

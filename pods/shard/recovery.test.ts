@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
-import { simulatedGraphFactory } from '../../e2e/sim/simulated-graph.ts';
+import { SimulatedGraph, simulatedGraphFactory } from '../../e2e/sim/simulated-graph.ts';
+import { LabelBits } from '../domain/label-set.ts';
+import type { VectorIndex } from '../index/vector-index.ts';
 import { hasCode, ShoalError } from '../kernel/errors.ts';
 import { faultyFileSystem, type FaultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { seededRandom } from '../kernel/random.ts';
@@ -123,6 +125,43 @@ test('an older checkpoint than the last is removed, and so is one that was not f
   const again = await OpenReplica.open(disk);
   assert.deepEqual(await disk.fileSystem.list(checkpointsOf(disk)), ['0000000003']);
   assert.deepEqual([await again.contents(), again.replica.statistics().checkpointSeq], [contents, open.replica.statistics().appliedSeq]);
+});
+
+test('a label that passes from one point to another while the graph is written is found as neither under the vector of the other, after a power loss', async () => {
+  const disk = newDisk();
+  let kept = disk.map.copy();
+  let whileGraphIsWritten = (): Promise<void> => Promise.resolve();
+  const slow = (graph: VectorIndex): VectorIndex =>
+    Object.assign(graph, { checkpoint: async (directory: string) => (await whileGraphIsWritten(), SimulatedGraph.prototype.checkpoint.call(graph as SimulatedGraph, directory)) });
+  const power: ReplicaDisk = {
+    ...disk,
+    openStore: () => Promise.resolve({ ...openMemoryStore(disk.map), flush: () => Promise.resolve(void (kept = disk.map.copy())) }),
+    graphFactory: () => {
+      const factory = disk.graphFactory!();
+      return { ...factory, create: async (parameters) => slow(await factory.create(parameters)) };
+    },
+  };
+  const open = await OpenReplica.open(power);
+  const { index, points } = open.replica.state;
+  await open.upsert(0, 60);
+  await index.settled();
+  const labelOf = async (id: string): Promise<number | undefined> => (await points.states([id]))[0]?.label;
+  const label = await labelOf('p7');
+  whileGraphIsWritten = async () => {
+    await open.delete([7]);
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+    await open.upsert(100, 1);
+    await index.settled();
+  };
+  await open.replica.checkpoint();
+  assert.equal(await labelOf('p100'), label, 'the label has another owner');
+
+  disk.map = kept;
+  const { state } = (await OpenReplica.open(power, { lead: false })).replica;
+  const labels = [...LabelBits.copyOf(state.labels.live).toArray()];
+  const nearest: number[] = [];
+  for (const vector of await state.points.vectors(labels)) nearest.push((await state.index.search({ query: vector!, k: 1, ef: 64, exact: true, countVisited: false })).labels[0]!);
+  assert.deepEqual(nearest, labels);
 });
 
 test('entries above the stored commit seq are applied only when a term begins', async () => {
