@@ -1,6 +1,7 @@
-/** Objects of a YAML file, as Kubernetes reads it: several documents, empty ones left out. */
+/** Objects of a YAML file as they stand there: several documents, empty ones left out. */
 
-import { loadAllYaml } from '@kubernetes/client-node';
+// The client library's own reader renames fields that it has no type for, such as x-kubernetes-validations.
+import { loadAll } from 'js-yaml';
 
 export interface Manifest {
   readonly apiVersion: string;
@@ -9,5 +10,5 @@ export interface Manifest {
 }
 
 export function readManifests(text: string): Manifest[] {
-  return (loadAllYaml(text) as (Manifest | null | undefined)[]).filter((document) => document !== null && document !== undefined);
+  return (loadAll(text) as (Manifest | null | undefined)[]).filter((document) => document !== null && document !== undefined);
 }
