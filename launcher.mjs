@@ -5,7 +5,7 @@
 // anything is installed. It makes sure that the installation fits the lockfile, then hands over to the Node 24 that the
 // installation carries.
 
-import { runBench, runCluster, runShoal, runSimulation, runStart } from './tools/run.mjs';
+import { runBench, runCluster, runEndToEnd, runShoal, runSimulation, runStart } from './tools/run.mjs';
 import { runBuild } from './tools/build.mjs';
 import { runCheck, runGenerate } from './tools/check.mjs';
 import { runClusterTests, runKubernetesTests, runTests } from './tools/test.mjs';
@@ -22,6 +22,7 @@ const verbs = {
   generate: { run: runGenerate, does: 'write proto/gen from the .proto sources' },
   build: { run: runBuild, does: 'compile, and lay out what the container image holds' },
   cluster: { run: runCluster, does: 'a Kubernetes of three nodes on this machine: up, down, status, load, kubectl' },
+  e2e: { run: runEndToEnd, does: 'run the suites with a label on a Kubernetes with nodes, the one of KUBECONFIG or that of cluster' },
   bench: { run: runBench, does: 'run a benchmark by name' },
   shoal: { run: runShoal, does: 'run the command line' },
 };

@@ -25,6 +25,10 @@ export function runCluster(root, args) {
   return runProgram(root, root, 'e2e/cluster/main.ts', args);
 }
 
+export function runEndToEnd(root, args) {
+  return runProgram(root, root, 'e2e/cluster/run-suites.ts', args);
+}
+
 export function runSimulation(root, args) {
   return runProgram(root, root, 'e2e/sim/main.ts', args);
 }

@@ -103,8 +103,29 @@ export function controlPlaneOf(cluster: Cluster, programs: Programs, identities:
           '--worker-threads', '8',
         ],
       },
+      {
+        name: 'contour',
+        place,
+        program: programs['contour']!,
+        args: [
+          'serve',
+          '--insecure',
+          '--disable-leader-election',
+          ...flagList({
+            kubeconfig: identities.kubeconfigOf('contour'),
+            'xds-address': place.address,
+            'xds-port': String(contourPort),
+            'ingress-status-address': cluster.ingressAddress,
+          }),
+        ],
+      },
+      { name: 'load-balancer', place, program: programs['envoy']!, args: ['-c', loadBalancerFile(cluster), '--disable-hot-restart', '--concurrency', '1', '--log-level', 'warn'] },
     ],
   };
+}
+
+export function loadBalancerFile(cluster: Cluster): string {
+  return join(cluster.directory, 'load-balancer.json');
 }
 
 /** `nodeName`: of a node that exists; it takes that node's part only for services that want local traffic. */

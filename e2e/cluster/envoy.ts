@@ -7,7 +7,7 @@ import { ClusterError } from './cluster-error.ts';
 import { run, say, tryRun } from './command.ts';
 import { archivesDirectory } from './images/system-images.ts';
 
-const version = '1.36.4';
+const version = '1.38.3';
 
 /** The path of the program. */
 export async function envoyProgram(): Promise<string> {

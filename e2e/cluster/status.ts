@@ -27,7 +27,7 @@ export interface NodeStatus {
   readonly ready: boolean;
 }
 
-const controlPlaneProcesses = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'service-proxy', 'local-path-provisioner'];
+const controlPlaneProcesses = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'service-proxy', 'local-path-provisioner', 'contour', 'load-balancer'];
 
 export async function readStatus(cluster: Cluster): Promise<ClusterStatus> {
   const problems = [...controlPlaneProcesses, ...cluster.nodes.flatMap(nodeProcessNames)].filter((name) => !isRunning(cluster, name)).map((name) => `${name} does not run`);

@@ -1,14 +1,15 @@
 /** Brings a cluster up, from whatever is there of it: each step looks first, so that a second `up` only mends what is missing. */
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { clusterPrograms, isBuilt, kubernetesProgram } from '../framework/kubernetes/binaries.ts';
+import { clusterPrograms, fileBeside, isBuilt, kubernetesProgram } from '../framework/kubernetes/binaries.ts';
 import { pause } from '../framework/timeouts.ts';
+import { loadBalancerConfig } from './addons/load-balancer.ts';
 import { manifest } from './addons/manifests.ts';
 import { makeIdentities, type Identities } from './certificates.ts';
 import { ClusterError } from './cluster-error.ts';
 import { run, say, tryRun } from './command.ts';
-import { controlPlaneOf, storageNamespace, type ControlPlane, type Programs } from './control-plane.ts';
+import { contourPort, controlPlaneOf, ingressNamespace, loadBalancerFile, storageNamespace, type ControlPlane, type Programs } from './control-plane.ts';
 import { makeControlGroup } from './control-groups.ts';
 import type { Cluster, ClusterNode } from './description.ts';
 import { envoyProgram } from './envoy.ts';
@@ -60,6 +61,7 @@ export async function up(name: string): Promise<Cluster> {
   step('add-ons');
   for (const spec of controlPlane.addons) startProcess(cluster, spec);
   await rolledOut(cluster, programs, 'kube-system', 'daemonset/coredns');
+  await rolledOut(cluster, programs, ingressNamespace, 'daemonset/envoy');
   await staysUp(cluster, controlPlane.addons);
   step('ready');
   return cluster;
@@ -110,12 +112,23 @@ async function nodesReady(cluster: Cluster, programs: Programs): Promise<void> {
 function writeAddonFiles(cluster: Cluster): void {
   const paths = cluster.nodes.map(({ name, directory }) => ({ node: name, paths: [join(directory, 'volumes')] }));
   writeFileSync(join(cluster.directory, 'storage.json'), JSON.stringify({ nodePathMap: paths, cmdTimeoutSeconds: 120 }));
+  writeFileSync(loadBalancerFile(cluster), JSON.stringify(loadBalancerConfig(cluster), undefined, 2));
   writeFileSync(join(cluster.directory, 'storage-helper-pod.yaml'), manifest('storage-helper-pod.yaml', { toolsImage }));
 }
 
 async function applyAddons(cluster: Cluster, programs: Programs): Promise<void> {
-  const values = { toolsImage, dnsAddress: cluster.dnsAddress, corednsDirectory: dirname(programs['coredns']!) };
-  await apply(cluster, programs, [manifest('dns.yaml', values), manifest('storage.yaml', values)].join('\n---\n'));
+  // How Envoy reaches Contour; all else it hears from there.
+  const envoyFile = join(cluster.directory, 'envoy.json');
+  await run(programs['contour']!, ['bootstrap', envoyFile, `--xds-address=${cluster.controlPlane.address}`, `--xds-port=${contourPort}`]);
+  const values = {
+    toolsImage,
+    dnsAddress: cluster.dnsAddress,
+    corednsDirectory: dirname(programs['coredns']!),
+    envoyDirectory: dirname(programs['envoy']!),
+    envoyConfig: JSON.stringify(JSON.parse(readFileSync(envoyFile, 'utf8'))),
+  };
+  const crds = readFileSync(fileBeside(programs['contour']!, '01-crds.yaml'), 'utf8');
+  await apply(cluster, programs, [crds, ...['dns.yaml', 'storage.yaml', 'ingress.yaml'].map((file) => manifest(file, values))].join('\n---\n'));
   await until(cluster, `service account default of ${storageNamespace}`, [], async () => {
     return (await kubectl(cluster, programs, ['get', 'serviceaccount', 'default', '-n', storageNamespace])).code === 0;
   });

@@ -7,9 +7,9 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir, setPriority } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const modules = join(import.meta.dirname, 'build');
@@ -23,6 +23,8 @@ interface Source {
   readonly package: string;
   /** What the linker is told. */
   readonly variables: readonly string[];
+  /** Files of the main package's module that are kept beside the program. */
+  readonly files?: readonly string[];
 }
 
 const ofKubernetes = (name: string): Source => ({
@@ -41,7 +43,7 @@ const programs = {
   kubectl: ofKubernetes('kubectl'),
   coredns: { module: 'coredns', package: '.', variables: [] },
   'local-path-provisioner': { module: 'local-path-provisioner', package: 'github.com/rancher/local-path-provisioner', variables: [] },
-  contour: { module: 'contour', package: 'github.com/projectcontour/contour/cmd/contour', variables: [] },
+  contour: { module: 'contour', package: 'github.com/projectcontour/contour/cmd/contour', variables: [], files: ['examples/contour/01-crds.yaml'] },
   helm: { module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: [] },
   pause: { module: 'pause', package: '.', variables: [] },
 } as const satisfies Readonly<Record<string, Source>>;
@@ -57,10 +59,15 @@ export const clusterPrograms = Object.keys(programs).sort((a, b) => Number(b ===
 export async function kubernetesProgram(program: Program): Promise<string> {
   const path = programPath(program);
   if (!existsSync(path)) {
-    mkdirSync(join(path, '..'), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true });
     await build(program, path);
   }
   return path;
+}
+
+/** Path of a file that is kept beside a program. */
+export function fileBeside(programPath: string, file: string): string {
+  return join(dirname(programPath), basename(file));
 }
 
 export function isBuilt(program: Program): boolean {
@@ -80,7 +87,7 @@ function programPath(program: Program): string {
 }
 
 async function build(program: Program, path: string): Promise<void> {
-  const { module, package: main, variables }: Source = programs[program];
+  const { module, package: main, variables, files = [] }: Source = programs[program];
   const cwd = join(modules, module);
   const go = goCommand();
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' };
@@ -106,6 +113,12 @@ async function build(program: Program, path: string): Promise<void> {
   }
   const code = child.exitCode ?? (await new Promise<number | null>((resolve) => child.once('exit', resolve)));
   if (code !== 0) throw new Error(`building ${program} with ${go} failed:\n${lastLines.join('\n')}`);
+  if (files.length > 0) {
+    const { stdout } = spawnSync(go, ['list', '-f', '{{.Module.Dir}}', main], { cwd, env, encoding: 'utf8' });
+    for (const file of files) {
+      writeFileSync(fileBeside(path, file), readFileSync(join(stdout.trim(), file)));
+    }
+  }
   renameSync(fresh, path);
   say(`built ${program} in ${seconds(startedMs)} s`);
 }
