@@ -11,6 +11,7 @@
 import type { ObservedPod } from '../../pods/control/observation.ts';
 import { placeReplicas, type PlaceablePod } from '../../pods/control/placement.ts';
 import { limits } from '../../pods/kernel/limits.ts';
+import { ordinalOf } from '../desired/names.ts';
 import { podsNamedBy, type Drain, type PodFacts, type PoolFacts, type ShardUse } from './pool-facts.ts';
 
 /** A reason to empty a pod. */
@@ -38,8 +39,7 @@ export function drainWishes(facts: PoolFacts): Map<string, DrainWish> {
   for (const { pod, request } of facts.drains) if (request !== undefined) add(pod, `asked for by ${request}`);
   for (const { name, isAskedToDrain } of facts.pods) if (isAskedToDrain === true) add(name, 'asked for by an annotation of the pod');
   for (const name of namedPods(facts)) {
-    const ordinal = Number(name.slice(facts.pool.length + 1));
-    if (ordinal >= facts.replicas) add(name, `the pool shall have ${facts.replicas} pods`);
+    if (ordinalOf(facts.pool, name)! >= facts.replicas) add(name, `the pool shall have ${facts.replicas} pods`);
   }
   for (const { name, node } of facts.pods) if (node?.isCordoned === true) add(name, `node ${node.name} is cordoned`);
   return wishes;
@@ -59,11 +59,10 @@ function lossText({ name, node }: PodFacts, { sinceMs, because }: NonNullable<Po
 /** Pods that are there, and those that shards or records still name. */
 function namedPods({ pool, pods, shards, statefulSet }: PoolFacts): string[] {
   const names = new Set(pods.map(({ name }) => name));
-  for (const { shard } of shards) for (const name of podsNamedBy(shard)) if (name.startsWith(`${pool}-`)) names.add(name);
+  for (const { shard } of shards) for (const name of podsNamedBy(shard)) if (ordinalOf(pool, name) !== undefined) names.add(name);
   for (let ordinal = 0; ordinal < (statefulSet?.replicas ?? 0); ordinal++) names.add(`${pool}-${ordinal}`);
-  const ordinal = (name: string): number => Number(name.slice(pool.length + 1));
-  // Pods of other pools have longer names; the highest ordinals leave first.
-  return [...names].filter((name) => Number.isInteger(ordinal(name))).sort((a, b) => ordinal(b) - ordinal(a));
+  // The highest ordinals leave first.
+  return [...names].sort((a, b) => ordinalOf(pool, b)! - ordinalOf(pool, a)!);
 }
 
 /** What shall stand in the pool's status. `heard`: what pods report, by name. */

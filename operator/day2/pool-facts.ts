@@ -76,9 +76,3 @@ export function podsNamedBy({ spec, status }: VectorShard): Set<string> {
   const { authority } = status;
   return new Set([...spec.replicas, ...(authority?.inSync ?? []).map(({ pod }) => pod), ...(authority === undefined ? [] : [authority.primary.pod])]);
 }
-
-/** `<pool>-<ordinal>`, as a StatefulSet names its pods; undefined for pods of another pool. */
-export function ordinalOf(pool: string, pod: string): number | undefined {
-  const rest = pod.startsWith(`${pool}-`) ? pod.slice(pool.length + 1) : '';
-  return /^(0|[1-9]\d{0,9})$/.test(rest) ? Number(rest) : undefined;
-}

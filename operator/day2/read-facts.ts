@@ -5,11 +5,11 @@ import type { VectorCollection, VectorPool, VectorShard } from '../../pods/metad
 import { drainAnnotation } from '../../pods/controller/kube-pod-directory.ts';
 import type { PoolState } from '../controllers/pool/pool-state.ts';
 import { whyNotReady } from '../controllers/pool/report.ts';
-import { dataVolume } from '../desired/names.ts';
+import { dataVolume, ordinalOf } from '../desired/names.ts';
 import { domainsOf } from '../observe/pod-directory.ts';
 import { isGoing, isTrue, type SeenClaim, type SeenNode, type SeenPod, type SeenStatefulSet } from '../observe/objects.ts';
 import { firstDifference } from '../runtime/apply.ts';
-import { allowOutageAnnotation, ordinalOf, type PodFacts, type PoolFacts, type ShardUse } from './pool-facts.ts';
+import { allowOutageAnnotation, type PodFacts, type PoolFacts, type ShardUse } from './pool-facts.ts';
 import type { ClaimFacts, VolumeFacts } from './volume-growth.ts';
 
 /** What StatefulSets label their pods with. */

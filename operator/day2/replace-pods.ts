@@ -4,6 +4,7 @@ import { hasCode } from '../../pods/kernel/errors.ts';
 import type { Random } from '../../pods/kernel/random.ts';
 import type { ClusterMetadata } from '../../pods/metadata/cluster-metadata.ts';
 import type { PoolState } from '../controllers/pool/pool-state.ts';
+import { ordinalOf } from '../desired/names.ts';
 import type { SeenPod } from '../observe/objects.ts';
 import type { ObjectWriter } from '../runtime/apply.ts';
 import { advanceOperation, beginOperation, endOperation } from '../runtime/operation.ts';
@@ -92,11 +93,9 @@ async function evict({ pod, podUID, because }: Extract<Action, { action: 'evict'
 /** Shards and pods by linearizable reads. What pods say of themselves is asked for twice a second anyway. */
 export async function readAnew(state: PoolState, metadata: ClusterMetadata, writer: ObjectWriter): Promise<PoolState> {
   const [shards, pods] = await Promise.all([metadata.shards.list(), Promise.all(state.pods.map((pod) => writer.read('Pod', pod.metadata.name) as Promise<SeenPod | undefined>))]);
-  const names = new Set(state.pods.map(({ metadata: { name } }) => name));
-  const known = new Set(state.shards.map((shard) => shard.metadata.uid));
   return {
     ...state,
-    shards: shards.filter((shard) => known.has(shard.metadata.uid) || [...podsNamedBy(shard)].some((name) => names.has(name) || name.startsWith(`${state.pool.metadata.name}-`))),
+    shards: shards.filter((shard) => [...podsNamedBy(shard)].some((name) => ordinalOf(state.pool.metadata.name, name) !== undefined)),
     pods: pods.filter((pod) => pod !== undefined),
   };
 }

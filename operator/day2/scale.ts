@@ -1,5 +1,6 @@
 /** How many pods the StatefulSet shall have: more at once, fewer only once those that leave are empty. */
 
+import { ordinalOf } from '../desired/names.ts';
 import { podsNamedBy, type PoolFacts } from './pool-facts.ts';
 
 export interface ScaleDecision {
@@ -30,8 +31,8 @@ function isEmpty(pod: string, { drains, shards }: PoolFacts): boolean {
 
 /** It was removed, perhaps while pods were leaving: none of them may go because it is made anew. */
 function withoutStatefulSet({ pool, replicas, pods, shards }: PoolFacts): ScaleDecision {
-  const named = shards.flatMap(({ shard }) => [...podsNamedBy(shard)]).filter((name) => name.startsWith(`${pool}-`)).map((name) => Number(name.slice(pool.length + 1)));
-  const held = Math.max(0, ...pods.map(({ ordinal }) => ordinal + 1), ...named.filter(Number.isInteger).map((ordinal) => ordinal + 1));
+  const named = shards.flatMap(({ shard }) => [...podsNamedBy(shard)].flatMap((name) => ordinalOf(pool, name) ?? []));
+  const held = 1 + Math.max(-1, ...pods.map(({ ordinal }) => ordinal), ...named);
   if (held <= replicas) return { replicas, because: `${replicas} pods are wanted`, waitsFor: [] };
   return { replicas: held, because: `${replicas} pods are wanted, and ${held} are there or hold replicas`, waitsFor: Array.from({ length: held - replicas }, (_, i) => `${pool}-${replicas + i}`) };
 }

@@ -37,6 +37,12 @@ export function podSelector(pool: string): Record<string, string> {
   return { [roleLabel]: dataPodRole, [poolLabel]: pool };
 }
 
+/** `<pool>-<ordinal>`, as a StatefulSet names its pods; undefined for pods of another pool. */
+export function ordinalOf(pool: string, pod: string): number | undefined {
+  const rest = pod.startsWith(`${pool}-`) ? pod.slice(pool.length + 1) : '';
+  return /^(0|[1-9]\d{0,9})$/.test(rest) ? Number(rest) : undefined;
+}
+
 export function objectLabels(pool: string): Record<string, string> {
   return { ...podSelector(pool), [managedByLabel]: operatorName, 'app.kubernetes.io/name': 'shoal', 'app.kubernetes.io/component': dataPodRole };
 }

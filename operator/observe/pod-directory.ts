@@ -8,8 +8,7 @@ import type { KubeClient } from '../../pods/kube/client.ts';
 import type { VectorPool } from '../../pods/metadata/objects.ts';
 import type { DirectoryPod, PodDirectory } from '../../pods/controller/pod-directory.ts';
 import { drainAnnotation } from '../../pods/controller/kube-pod-directory.ts';
-import { ordinalOf, type Drain } from '../day2/pool-facts.ts';
-import { poolLabel } from '../desired/names.ts';
+import { ordinalOf, poolLabel } from '../desired/names.ts';
 import { pathOf } from '../runtime/kinds.ts';
 import type { ObservedCluster } from './cluster.ts';
 import { isGoing, type SeenNode, type SeenPod } from './objects.ts';
@@ -38,7 +37,7 @@ export function gonePods(pool: VectorPool, pods: readonly SeenPod[]): DirectoryP
   return gone.map(({ pod }) => ({ name: pod, isDraining: true }));
 }
 
-function isUnderWay(drain: Drain | undefined): boolean {
+function isUnderWay(drain: NonNullable<VectorPool['status']['drains']>[number] | undefined): boolean {
   return drain?.phase === 'Draining' || drain?.phase === 'Drained';
 }
 
