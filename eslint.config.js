@@ -65,7 +65,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['shoal.ts', 'pods/kernel/**', 'pods/*/main.ts', 'pods/standalone/**', 'pods/cli/**', 'operator/main.ts', 'e2e/**', '**/*.test.ts', '**/*.conformance.ts', '**/*.fixture.ts'],
+    files: ['shoal.ts', 'pods/kernel/**', 'pods/*/main.ts', 'pods/standalone/**', 'pods/cli/**', 'operator/main.ts', 'operator/jobs/main.ts', 'e2e/**', '**/*.test.ts', '**/*.conformance.ts', '**/*.fixture.ts'],
     rules: noSeamRules,
   },
   {

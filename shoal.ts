@@ -21,6 +21,9 @@ if (command === '--version' || command === '-V') {
 } else if (command === 'operator') {
   const { main } = await import('./operator/main.ts');
   process.exitCode = await main(rest);
+} else if (command === 'job') {
+  const { main } = await import('./operator/jobs/main.ts');
+  process.exitCode = await main(rest);
 } else if (command === 'failover-controller') {
   const { main } = await import('./pods/controller/main.ts');
   process.exitCode = await main(rest);

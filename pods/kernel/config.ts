@@ -235,6 +235,14 @@ const operation = {
 
 export const operatorOptions = { ...operation, ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...file } as const;
 
+/** Of the Job that makes way for the end of an installation. */
+const removal = {
+  withCollections: { type: 'boolean', flag: 'with-collections', variables: ['SHOAL_WITH_COLLECTIONS'], default: false, help: 'Delete the collections that there are, instead of refusing.' },
+  timeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, flag: 'timeout-ms', variables: ['SHOAL_TIMEOUT_MS'], default: 240_000, help: 'How long to wait for the operator, in milliseconds.' },
+} as const satisfies Record<string, OptionDeclaration>;
+
+export const uninstallOptions = { ...removal, logLevel: observation.logLevel, ...cluster, ...file } as const;
+
 export type ServerConfig = ConfigOf<typeof serverOptions>;
 export type GatewayConfig = ConfigOf<typeof gatewayOptions>;
 export type PodConfig = ConfigOf<typeof podOptions>;
@@ -271,6 +279,10 @@ export function readControllerConfig(sources: ConfigSources): ControllerConfig {
   const config = readOptions(controllerOptions, sources);
   checkPeers(config);
   return config;
+}
+
+export function readUninstallConfig(sources: ConfigSources): ConfigOf<typeof uninstallOptions> {
+  return readOptions(uninstallOptions, sources);
 }
 
 /** Likewise for the operator. */

@@ -1,0 +1,37 @@
+/** `shoal job`: work that Kubernetes runs as Jobs. Exit codes: 0 done, 1 not done, with the reason, 2 wrong usage. */
+
+import { systemClock } from '../../pods/kernel/clock.ts';
+import { readUninstallConfig, uninstallOptions } from '../../pods/kernel/config.ts';
+import { systemRandom } from '../../pods/kernel/random.ts';
+import { beginServer, startFailed } from '../../pods/kernel/server-process.ts';
+import { kubeEndpoint } from '../../pods/kube/endpoint.ts';
+import { openKubeMetadata } from '../../pods/metadata/kube-metadata.ts';
+import { uninstall } from './uninstall.ts';
+
+const jobs: Readonly<Record<string, (argv: readonly string[]) => Promise<number>>> = { uninstall: runUninstall };
+
+export async function main([name = '', ...argv]: readonly string[]): Promise<number> {
+  const job = Object.hasOwn(jobs, name) ? jobs[name] : undefined;
+  if (job !== undefined) return job(argv);
+  process.stderr.write(`shoal job: ${name === '' ? 'which one?' : `there is no "${name}"`} There is ${Object.keys(jobs).join(', ')}.\n`);
+  return 2;
+}
+
+async function runUninstall(argv: readonly string[]): Promise<number> {
+  const command = 'shoal job uninstall';
+  const begun = beginServer(command, argv, uninstallOptions, readUninstallConfig);
+  if (typeof begun === 'number') return begun;
+  const { config, logger } = begun;
+  try {
+    const endpoint = await kubeEndpoint(config.kubeconfig === undefined ? 'in-cluster' : { kubeconfig: config.kubeconfig });
+    const parts = { clock: systemClock, random: systemRandom, logger };
+    const metadata = openKubeMetadata({ ...parts, endpoint, namespace: config.namespace });
+    const because = await uninstall({ ...parts, metadata, withCollections: config.withCollections, timeoutMs: config.timeoutMs });
+    metadata.close();
+    if (because === undefined) return 0;
+    process.stderr.write(`${command}: ${because}\n`);
+    return 1;
+  } catch (error) {
+    return await startFailed(command, error, begun);
+  }
+}
