@@ -11,7 +11,8 @@
  *     retry      come back after a while by itself; later tasks wait for that
  *     fail       it cannot be done as it stands: a human or another spec is needed; later tasks wait for that
  *
- * with a sentence that says why, for status, Event and log alike. A task that `runs: 'always'` runs whatever came before.
+ * with a sentence that says why, for status, Event and log alike. A task that `runs: 'always'` runs whatever came before, and
+ * holds nothing back.
  *
  * To add a task list: write a file of tasks over a state (`task({ name, decide, apply })`, each `decide` exported and tested
  * alone), a `read` of that state, and a `report` (operator/runtime/controller.ts); add the controller in operator/main.ts,
@@ -102,7 +103,7 @@ export async function runTasks<State>(tasks: readonly Task<State>[], state: Stat
     if (isHeldBack && each.runs === 'in-order') continue;
     const row = await each.run(state);
     rows.push(row);
-    if (holdsBack(row.result)) isHeldBack = true;
+    if (each.runs === 'in-order' && holdsBack(row.result)) isHeldBack = true;
   }
   return rows;
 }

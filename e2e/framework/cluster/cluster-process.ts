@@ -13,7 +13,7 @@ export interface ClusterProcessOptions {
   /** What logs and failures call it. */
   readonly name: string;
   /** The first word after `shoal`. */
-  readonly command: 'pod' | 'gateway' | 'failover-controller';
+  readonly command: 'pod' | 'gateway' | 'failover-controller' | 'operator';
   /** Read anew at each start. */
   readonly flags: () => readonly string[];
   readonly readyUrl: string;

@@ -59,6 +59,7 @@ interface Place {
 const namespace = 'default';
 const core = `/api/v1/namespaces/${namespace}`;
 const lookPauseMs = 200;
+const nodeNames = ['node-a', 'node-b', 'node-c'];
 
 /** `pods`: names of all the pods that there will ever be, since where they listen has to be known beforehand. */
 export async function startInstallation(t: Owner, { pods }: { readonly pods: readonly string[] }): Promise<Installation> {
@@ -66,8 +67,7 @@ export async function startInstallation(t: Owner, { pods }: { readonly pods: rea
   await mkdir(join(directory, 'logs'));
   const kubernetes = await startKubernetes();
   atEnd(t, () => kubernetes.close());
-  // The operator brings the schemas itself.
-  await kubernetes.apply(...(await shoalManifests()).filter(({ kind }) => kind !== 'CustomResourceDefinition'));
+  await kubernetes.apply(...(await shoalManifests()));
   const { admin } = kubernetes;
   const metadata = await metadataOf(t, kubernetes.kubeconfig);
   const ports = await fixedPorts(2 * pods.length);
@@ -78,6 +78,7 @@ export async function startInstallation(t: Owner, { pods }: { readonly pods: rea
   const all: ClusterProcess[] = [];
   const running = new Map<string, ClusterProcess>();
   atEnd(t, () => Promise.all(all.map((each) => each.kill())));
+  for (const [index, name] of nodeNames.entries()) await makeNode(admin, name, `zone-${index}`);
   const stop = new AbortController();
   const nodes = runNodes({ admin, kubernetes, directory, places, common, running, all }, stop.signal);
   atEnd(t, async () => {
@@ -114,6 +115,12 @@ interface Nodes {
   readonly common: readonly string[];
   readonly running: Map<string, ClusterProcess>;
   readonly all: ClusterProcess[];
+}
+
+async function makeNode(admin: KubeClient, name: string, zone: string): Promise<void> {
+  const labels = { 'kubernetes.io/hostname': name, 'topology.kubernetes.io/zone': zone };
+  await admin.write({ method: 'POST', path: '/api/v1/nodes', body: { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } } });
+  await admin.write({ method: 'PATCH', path: `/api/v1/nodes/${name}/status`, contentType: 'application/strategic-merge-patch+json', body: { status: { conditions: [{ type: 'Ready', status: 'True' }] } } });
 }
 
 async function runNodes(nodes: Nodes, signal: AbortSignal): Promise<void> {
@@ -155,6 +162,8 @@ async function makePod({ admin, kubernetes, directory, places, common, running, 
     await admin.write({ method: 'POST', path: `${core}/persistentvolumeclaims`, body: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: claim, labels: template!.metadata.labels }, spec: template!.spec } });
   }
   const { podUID, kubeconfig } = await kubernetes.podToken(name, { labels: set.spec.template.metadata.labels });
+  const node = nodeNames[Number(name.slice(name.lastIndexOf('-') + 1)) % nodeNames.length];
+  await admin.write({ method: 'POST', path: `${core}/pods/${name}/binding`, body: { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target: { apiVersion: 'v1', kind: 'Node', name: node } } });
   const dataDirectory = join(directory, name);
   const flags = ['--pod-name', name, '--pod-uid', podUID, '--internal-port', String(place.port), '--status-port', String(place.statusPort), '--data-dir', dataDirectory, '--kubeconfig', kubeconfig, ...common];
   const started = new ClusterProcess({ name, command: 'pod', flags: () => flags, readyUrl: readyUrl(place), logFile: join(directory, 'logs', `${name}.log`) });

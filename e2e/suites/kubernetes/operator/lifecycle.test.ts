@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { collectionSpec } from '../../../../pods/domain/collection.ts';
 import type { Condition, VectorCollection } from '../../../../pods/metadata/objects.ts';
 import { startInstallation, until, type Installation } from './installation.ts';
@@ -24,16 +24,26 @@ test('the life of pools and collections', async (t) => {
   const installation = await startInstallation(t, { pods });
   const { admin, metadata } = installation;
   const operator = await installation.operator('operator-0');
-  await operator.start();
-  const step = (name: string, run: (t: TestContext) => Promise<void>): Promise<void> =>
-    t.test(name, async (t) => {
+  let hasFailed = false;
+  // Each step rests on those before it.
+  const step = (name: string, run: () => Promise<void>): Promise<void> =>
+    t.test(name, { skip: hasFailed }, async (t) => {
       installation.explain(t);
-      await run(t);
+      hasFailed = true;
+      await run();
+      hasFailed = false;
     });
 
+  await step('the operator brings schemas to its version', async () => {
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/vectorpools.shoal.dev';
+    const namesOf = async (): Promise<unknown> => ((await admin.read(path)) as { spec: { names: { shortNames: readonly string[] } } }).spec.names.shortNames;
+    await admin.write({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { spec: { names: { shortNames: ['older'] } } } });
+    await operator.start();
+    await until('the short name of pools', async () => (JSON.stringify(await namesOf()) === '["vp"]' ? true : undefined));
+  });
+
   await step('a pool gets its objects', async () => {
-    await until('the schemas', async () => (await admin.read('/apis/apiextensions.k8s.io/v1/customresourcedefinitions/vectorpools.shoal.dev')) as Raw | undefined);
-    await until('a pool to be taken', () => metadata.pools.create({ metadata: { name: 'default', labels: {} }, spec: { replicas: 3, storage: { size: '1Gi' }, topologySpread: ['kubernetes.io/hostname'] } }).catch(() => undefined));
+    await metadata.pools.create({ metadata: { name: 'default', labels: {} }, spec: { replicas: 3, storage: { size: '1Gi' }, topologySpread: ['kubernetes.io/hostname'] } });
     const set = await until('a StatefulSet', async () => (await admin.read(`${statefulSets}/default`)) as Raw | undefined);
     const { replicas, serviceName, updateStrategy, podManagementPolicy } = set.spec;
     assert.deepEqual({ replicas, serviceName, updateStrategy, podManagementPolicy }, { replicas: 3, serviceName: 'shoal-pods', updateStrategy: { type: 'OnDelete' }, podManagementPolicy: 'Parallel' });
