@@ -8,8 +8,10 @@ import { systemClock } from '../kernel/clock.ts';
 import { faultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { seededRandom } from '../kernel/random.ts';
 import { openPodLog } from '../log/pod-log.ts';
+import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { openLocalMetadata } from '../metadata/local-metadata.ts';
 import type { VectorShard } from '../metadata/objects.ts';
+import type { Message, MessageBody } from '../replication/messages.ts';
 import { originOf, podWith, testLogger, TestReplica } from '../shard/snapshot.fixture.ts';
 import { SnapshotSource } from '../shard/snapshot-source.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -64,22 +66,54 @@ test('a replica whose deletion was begun is gone, and the shard may have another
   await second.pod.close();
 });
 
+test('F1: a backup that cannot apply what is committed leaves, is kept while it is listed, and makes way for an empty one then', { timeout: 30_000 }, async () => {
+  const machine = new Machine();
+  const { pod, assignments, shard, metadata } = await machine.start(undefined, ['a', 'b']);
+  await assignments.start();
+  const { uid, name } = shard.metadata;
+  const before = pod.registry.find(uid)!;
+  const a = { pod: 'a', incarnation: 'a1', session: 's-a' };
+  const b = { pod: 'b', incarnation: before.incarnation };
+  const inSync = [{ pod: 'a', incarnation: 'a1' }, b];
+  await metadata.shards.replaceStatus({ ...shard, status: { phase: 'Ready', authority: { term: 1, configVersion: 1, primary: { ...a, podUID: 'uid-a' }, inSync } } });
+  assignments.look(name);
+  await assignments.idle();
+  const say = (body: MessageBody): void => pod.receive({ collectionUID: before.collectionUID, shardUID: uid, term: 1, from: a, to: { ...b, session: pod.session }, body });
+  say({ kind: 'fence', number: 1, configVersion: 1 });
+  await until(() => machine.sent.some(({ body }) => body.kind === 'report'));
+  say({ kind: 'append', prevSeq: 0, prevTerm: 0, entries: [{ seq: 1, term: 1, payload: Uint8Array.of(99) }], commitSeq: 1 });
+  await until(() => machine.sent.some(({ body }) => body.kind === 'goodbye'));
+  await until(() => pod.quarantineOf(uid) !== undefined);
+  await assignments.idle();
+  assert.deepEqual([pod.find(uid), pod.registry.find(uid), pod.reports().map(({ incarnation, quarantined }) => [incarnation, quarantined])], [undefined, before, [[before.incarnation, true]]]);
+
+  const present = (await metadata.shards.get(name))!;
+  await metadata.shards.replaceStatus({ ...present, status: { ...present.status, authority: { ...present.status.authority!, inSync: [inSync[0]!], configVersion: 2 } } });
+  await until(() => pod.find(uid) !== undefined);
+  const after = pod.find(uid)!.registered;
+  assert.deepEqual([after.localReplica, after.incarnation === before.incarnation, pod.quarantineOf(uid)], [before.localReplica + 1, false, undefined]);
+  await assignments.close();
+  await pod.close();
+});
+
 interface Started {
   readonly pod: DataPod;
   readonly assignments: Assignments;
   readonly shard: VectorShard;
+  readonly metadata: ClusterMetadata;
 }
 
-/** The disk of pod `b`, which shall hold the only replica of a shard. */
+/** The disk of pod `b`, which shall hold a replica of a shard, the only one unless told otherwise. */
 class Machine {
   readonly #fileSystem = faultyFileSystem({ random });
   readonly #rocksdb = openMemoryStore();
+  readonly sent: Message[] = [];
   failsToDelete = false;
 
-  async start(source?: unknown): Promise<Started> {
+  async start(source?: unknown, replicas: readonly string[] = ['b']): Promise<Started> {
     const fileSystem = this.#fileSystem;
     const metadata = await openLocalMetadata({ directory: '/metadata', fileSystem, clock: systemClock, random });
-    const shard = (await metadata.shards.list())[0] ?? (await shardOn(metadata, 'b'));
+    const shard = (await metadata.shards.list())[0] ?? (await shardOn(metadata, replicas));
     await fileSystem.makeDirectory('/data/checkpoints');
     const pod = await DataPod.open({
       name: 'b',
@@ -90,7 +124,7 @@ class Machine {
       store: this.#store(),
       graphFactory: simulatedGraphFactory(fileSystem, random),
       metadata,
-      transport: { send: () => undefined, queuedBytes: () => 0 },
+      transport: { send: (message) => void this.sent.push(message), queuedBytes: () => 0 },
       pods: { pod: () => source as never },
       clock: systemClock,
       random,
@@ -99,7 +133,7 @@ class Machine {
       onFailure: (error) => assert.fail(error),
     });
     const assignments = new Assignments({ pod, metadata, clock: systemClock, logger: testLogger(), onDamaged: (_, error) => assert.fail(error as Error) });
-    return { pod, assignments, shard };
+    return { pod, assignments, shard, metadata };
   }
 
   #store(): KeyValueStore {
@@ -126,11 +160,11 @@ async function sourceOfSnapshots(): Promise<ReturnType<typeof podWith>> {
   return podWith(() => source, () => originOf(replica));
 }
 
-async function shardOn(metadata: Awaited<ReturnType<typeof openLocalMetadata>>, pod: string): Promise<VectorShard> {
-  const spec = collectionSpec({ name: 'points', dimension: 8, replication: { replicas: 1, minInSync: 1 } });
+async function shardOn(metadata: ClusterMetadata, replicas: readonly string[]): Promise<VectorShard> {
+  const spec = collectionSpec({ name: 'points', dimension: 8, replication: { replicas: replicas.length, minInSync: 1 } });
   const collection = await metadata.collections.create({ metadata: { name: 'points', labels: {} }, spec });
   return metadata.shards.create({
     metadata: { name: 'points-0-0', labels: {} },
-    spec: { collection: { name: 'points', uid: collection.metadata.uid }, generation: 0, index: 0, hashRange: { start: '0000000000000000', end: 'ffffffffffffffff' }, replicas: [pod], minInSync: 1 },
+    spec: { collection: { name: 'points', uid: collection.metadata.uid }, generation: 0, index: 0, hashRange: { start: '0000000000000000', end: 'ffffffffffffffff' }, replicas, minInSync: 1 },
   });
 }

@@ -55,6 +55,7 @@ export class Assignments {
       }),
     ];
     pod.onSnapshotNeeded = (shardUID, source) => void this.#fetch(shardUID, source.pod);
+    pod.onQuarantined = (shardUID) => void this.lookAtShard(shardUID);
   }
 
   /** Looks at everything there is once. What fails is tried again until `close`. */

@@ -91,6 +91,8 @@ export class DataPod {
   readonly #replicas = new Map<string, HostedReplica>();
   /** Rule F1: replicas whose bytes are damaged are kept, and not served. */
   readonly #quarantined = new Map<string, { readonly registered: RegisteredReplica; readonly error: ShoalError }>();
+  /** Replicas that are on their way to being quarantined. */
+  readonly #closing = new Map<string, Promise<void>>();
   #maintenanceTimer: Timer | undefined;
   #tickTimer: Timer | undefined;
   #maintenance: Promise<void> | undefined;
@@ -99,6 +101,8 @@ export class DataPod {
   #closed = false;
   /** Called with the shard when a replica needs a snapshot (rule A1); set by whoever hosts replicas. */
   onSnapshotNeeded: (shardUID: string, source: Address) => void = () => undefined;
+  /** Called with the shard when its replica turned out to be damaged while it was open (rule F1); set by whoever hosts replicas. */
+  onQuarantined: (shardUID: string) => void = () => undefined;
 
   static async open(options: DataPodOptions): Promise<DataPod> {
     const registry = await ReplicaRegistry.open(options.store, options.random, options.mutations);
@@ -234,11 +238,18 @@ export class DataPod {
   /** Closes the replica and keeps what it holds; resolves to what it was. */
   async unhost(shardUID: string): Promise<void> {
     const hosted = this.#replicas.get(shardUID);
-    this.#quarantined.delete(shardUID);
-    if (hosted === undefined) return;
+    if (hosted === undefined) {
+      await this.#closing.get(shardUID);
+      this.#quarantined.delete(shardUID);
+      return;
+    }
     this.#replicas.delete(shardUID);
-    await this.snapshots.drop(hosted.registered.localReplica, 'the replica is closed');
-    await hosted.replica.close(startDeadline(this.options.clock, limits.shutdownGraceMs).signal);
+    await this.#closeReplica(hosted);
+  }
+
+  async #closeReplica({ registered, replica }: HostedReplica): Promise<void> {
+    await this.snapshots.drop(registered.localReplica, 'the replica is closed');
+    await replica.close(startDeadline(this.options.clock, limits.shutdownGraceMs).signal);
   }
 
   /** Deletes the replica with all it holds (rule A2: only after a linearizable GET that shows it nowhere). */
@@ -286,7 +297,7 @@ export class DataPod {
     this.disk.close();
     const { signal } = startDeadline(this.options.clock, limits.shutdownGraceMs);
     await this.snapshots.close();
-    await Promise.all(this.hosted().map(({ replica }) => replica.close(signal)));
+    await Promise.all([...this.hosted().map(({ replica }) => replica.close(signal)), ...this.#closing.values()]);
     await this.options.log.close();
     await this.options.store.flush();
     await this.options.store.close();
@@ -295,12 +306,27 @@ export class DataPod {
   /** A damaged replica is one replica's affair; a log or store that fails is that of all. */
   #replicaFailed(shardUID: string, error: Error): void {
     const { log, logger, onFailure } = this.options;
-    const inSync = this.#replicas.get(shardUID)?.replica.authority?.inSync ?? [];
-    if (log.failure === undefined && hasCode(error, 'CORRUPTION') && inSync.length > 1) {
-      logger.error({ error, shardUID }, 'the replica is damaged; it is kept as it is and not served any more');
-      return;
-    }
-    onFailure(error);
+    const hosted = this.#replicas.get(shardUID);
+    const inSync = hosted?.replica.authority?.inSync ?? [];
+    if (hosted === undefined || log.failure !== undefined || !hasCode(error, 'CORRUPTION') || inSync.length <= 1) return onFailure(error);
+    logger.error({ error, shardUID }, 'the replica is damaged; it is kept as it is and not served any more');
+    this.#quarantine(hosted, asShoalError(error));
+  }
+
+  /** F1: its primary hears that it leaves, so that it does not stay in sync, nor hold back the log, with what it cannot apply. */
+  #quarantine(hosted: HostedReplica, error: ShoalError): void {
+    const { registered } = hosted;
+    const { shardUID } = registered;
+    this.#replicas.delete(shardUID);
+    this.#quarantined.set(shardUID, { registered, error });
+    const closing = this.#closeReplica(hosted)
+      .catch((reason: unknown) => this.options.logger.warn({ error: reason, shardUID }, 'the damaged replica could not be closed in order'))
+      .finally(() => {
+        this.#closing.delete(shardUID);
+        this.options.onChange?.();
+        this.onQuarantined(shardUID);
+      });
+    this.#closing.set(shardUID, closing);
   }
 
   #scheduleTick(): void {
