@@ -14,7 +14,7 @@ export function collectionStatus(state: CollectionState, rows: readonly TaskRow[
   const { collection, shards, heard, nowMs } = state;
   const { metadata, spec, status } = collection;
   const healths = shards.map((shard) => shardHealth(shard, spec.replication.replicas, heard));
-  const stated = [readiness(state, healths), ...progressOf(rows), ...nameConflict(state)];
+  const stated = [readiness(state, healths), ...progressOf(rows).map((condition) => withShards(condition, state, healths)), ...nameConflict(state)];
   return { ...status, readyShards: healths.filter(({ isServing }) => isServing).length, conditions: withConditions(status.conditions, stated, metadata.generation, nowMs) };
 }
 
@@ -27,6 +27,15 @@ function readiness({ collection }: CollectionState, healths: readonly ShardHealt
   if (serving < spec.shards) return notReady('ShardsNotServing', `${serving} of ${spec.shards} shards serve: ${healthText(healths.filter(({ isServing }) => !isServing))}`);
   if (status.phase === 'Pending') return notReady('NotBroughtUp', 'its pods are taking over what it is');
   return { type: 'Ready', status: 'True', reason: 'Serving', message: spec.shards === 1 ? 'its shard serves' : `all ${spec.shards} shards serve` };
+}
+
+/** Once it was brought up, shards without all their replicas are a degraded state, also while they are being seen to. */
+function withShards(condition: StatedCondition, { collection }: CollectionState, healths: readonly ShardHealth[]): StatedCondition {
+  const thin = healths.filter(({ isWhole }) => !isWhole);
+  if (condition.type !== 'Degraded' || condition.status === 'True' || thin.length === 0) return condition;
+  if (collection.status.phase === 'Pending' || isDeleting(collection)) return condition;
+  const isServing = thin.every((health) => health.isServing);
+  return { type: 'Degraded', status: 'True', reason: isServing ? 'ReplicasMissing' : 'ShardsNotServing', message: healthText(thin) };
 }
 
 function nameConflict({ collection, collections }: CollectionState): StatedCondition[] {

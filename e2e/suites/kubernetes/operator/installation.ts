@@ -59,6 +59,7 @@ interface Place {
 const namespace = 'default';
 const core = `/api/v1/namespaces/${namespace}`;
 const lookPauseMs = 200;
+const orphanLooksMax = 15;
 const nodeNames = ['node-a', 'node-b', 'node-c'];
 
 /** `pods`: names of all the pods that there will ever be, since where they listen has to be known beforehand. */
@@ -80,7 +81,7 @@ export async function startInstallation(t: Owner, { pods }: { readonly pods: rea
   atEnd(t, () => Promise.all(all.map((each) => each.kill())));
   for (const [index, name] of nodeNames.entries()) await makeNode(admin, name, `zone-${index}`);
   const stop = new AbortController();
-  const nodes = runNodes({ admin, kubernetes, directory, places, common, running, all }, stop.signal);
+  const nodes = runNodes({ admin, kubernetes, directory, places, common, running, all, withoutSet: new Map() }, stop.signal);
   atEnd(t, async () => {
     stop.abort();
     await nodes;
@@ -115,6 +116,8 @@ interface Nodes {
   readonly common: readonly string[];
   readonly running: Map<string, ClusterProcess>;
   readonly all: ClusterProcess[];
+  /** By pod, how often it was seen without a StatefulSet. */
+  readonly withoutSet: Map<string, number>;
 }
 
 async function makeNode(admin: KubeClient, name: string, zone: string): Promise<void> {
@@ -143,8 +146,15 @@ async function lookOnce(nodes: Nodes): Promise<void> {
   for (const [name, set] of wanted) if (!pods.some(({ metadata }) => metadata.name === name)) await makePod(nodes, name, set);
   for (const pod of pods) {
     const { name } = pod.metadata;
-    if (wanted.has(name)) await statePod(nodes, pod);
-    else await endPod(nodes, name);
+    if (wanted.has(name)) {
+      nodes.withoutSet.delete(name);
+      await statePod(nodes, pod);
+      continue;
+    }
+    // Orphans stay for a while, as they would until the garbage collector looks.
+    const looks = (nodes.withoutSet.get(name) ?? 0) + 1;
+    nodes.withoutSet.set(name, looks);
+    if (looks > orphanLooksMax) await endPod(nodes, name);
   }
   // A volume that is to go goes once no pod uses it.
   const claims = ((await admin.read(`${core}/persistentvolumeclaims`)) as { items: { metadata: Metadata & { finalizers?: string[] } }[] }).items;
