@@ -28,8 +28,8 @@ export const pausedAnnotation = 'shoal.dev/paused';
 /** The pool where collections go that were made through a gateway. */
 export const defaultPool = 'default';
 
-/** The Secret with `tls.crt`, `tls.key` and `ca.crt` that a pool's pods know each other by. */
-export const internalTlsSecret = (pool: string): string => `${pool}-internal-tls`;
+/** The Secret with `tls.crt`, `tls.key` and `ca.crt` that data pods know each other by (operator/certificates). */
+export const internalTlsSecret = 'shoal-pod-internal-tls';
 export const internalTlsDirectory = '/etc/shoal/internal-tls';
 
 /** What selects a pool's pods; it never changes, since a StatefulSet's selector cannot. */

@@ -45,7 +45,7 @@ export function podSpec(pool: VectorPool, options: PodOptions): V1PodSpec {
     ...(tolerations === undefined ? {} : { tolerations: tolerations.map((toleration) => ({ ...toleration })) }),
     ...(options.imagePullSecrets.length === 0 ? {} : { imagePullSecrets: options.imagePullSecrets.map((name) => ({ name })) }),
     containers: [container(pool, options)],
-    volumes: volumes(pool, options),
+    volumes: volumes(options),
   };
 }
 
@@ -92,6 +92,7 @@ function environment(options: PodOptions): V1EnvVar[] {
     { name: 'SHOAL_INTERNAL_TLS_CERT', value: `${internalTlsDirectory}/tls.crt` },
     { name: 'SHOAL_INTERNAL_TLS_KEY', value: `${internalTlsDirectory}/tls.key` },
     { name: 'SHOAL_INTERNAL_TLS_CA', value: `${internalTlsDirectory}/ca.crt` },
+    { name: 'SHOAL_INTERNAL_REQUIRE_ROLES', value: 'true' },
   ];
   return [
     field('SHOAL_POD_NAME', 'metadata.name'),
@@ -107,7 +108,7 @@ function environment(options: PodOptions): V1EnvVar[] {
   ];
 }
 
-function volumes(pool: VectorPool, options: PodOptions): V1Volume[] {
-  const certificate: V1Volume = { name: 'internal-tls', secret: { secretName: internalTlsSecret(pool.metadata.name), defaultMode: 0o440 } };
+function volumes(options: PodOptions): V1Volume[] {
+  const certificate: V1Volume = { name: 'internal-tls', secret: { secretName: internalTlsSecret, defaultMode: 0o440 } };
   return [{ name: 'tmp', emptyDir: {} }, ...(options.hasInternalTls ? [certificate] : [])];
 }
