@@ -243,6 +243,17 @@ const removal = {
 
 export const uninstallOptions = { ...removal, logLevel: observation.logLevel, ...cluster, ...file } as const;
 
+/** Of the Job that empties a pod. */
+const emptying = {
+  drainPool: { type: 'string', flag: 'pool', variables: ['SHOAL_POOL'], default: undefined, help: 'Name of the VectorPool that the pod belongs to.' },
+  drainPod: { type: 'string', flag: 'pod', variables: ['SHOAL_POD'], default: undefined, help: 'Name of the pod whose replicas shall move elsewhere.' },
+  cancel: { type: 'boolean', flag: 'cancel', variables: ['SHOAL_CANCEL'], default: false, help: 'Take the request back: the pod may hold replicas again.' },
+  requestedBy: { type: 'string', flag: 'requested-by', variables: ['SHOAL_REQUESTED_BY'], default: 'shoal job drain', help: 'Who asks, as the status of the pool shall say.' },
+  drainTimeoutMs: { type: 'integer', minimum: 1, maximum: 604_800_000, flag: 'timeout-ms', variables: ['SHOAL_TIMEOUT_MS'], default: 86_400_000, help: 'How long to wait until it is empty, in milliseconds; the request stands then.' },
+} as const satisfies Record<string, OptionDeclaration>;
+
+export const drainOptions = { ...emptying, logLevel: observation.logLevel, ...cluster, ...file } as const;
+
 export type ServerConfig = ConfigOf<typeof serverOptions>;
 export type GatewayConfig = ConfigOf<typeof gatewayOptions>;
 export type PodConfig = ConfigOf<typeof podOptions>;
@@ -283,6 +294,14 @@ export function readControllerConfig(sources: ConfigSources): ControllerConfig {
 
 export function readUninstallConfig(sources: ConfigSources): ConfigOf<typeof uninstallOptions> {
   return readOptions(uninstallOptions, sources);
+}
+
+export function readDrainConfig(sources: ConfigSources): ConfigOf<typeof drainOptions> & { readonly drainPool: string; readonly drainPod: string } {
+  const config = readOptions(drainOptions, sources);
+  const { drainPool, drainPod } = config;
+  if (drainPool === undefined) throw invalid('--pool is missing: the VectorPool that the pod belongs to');
+  if (drainPod === undefined) throw invalid('--pod is missing: the pod that shall be emptied');
+  return { ...config, drainPool, drainPod };
 }
 
 /** Likewise for the operator. */
