@@ -87,7 +87,7 @@ async function start(config: ControllerConfig, logger: Logger, shutdown: Shutdow
 
   void (async () => {
     await untilThereArePods(directory, stop.signal);
-    const starting = new ShardController({ metadata, pods, directory, clock, logger, systemReplication: systemReplication(directory.list().length) });
+    const starting = new ShardController({ metadata, pods, directory, clock, logger, systemReplication: systemReplication(directory.list().length), systemPlacement: { pool: 'default' } });
     for (;;) {
       try {
         await starting.start();

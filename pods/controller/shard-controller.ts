@@ -18,7 +18,7 @@ import { standingStop, type ShardStep } from '../control/shard-facts.ts';
 import { nextShardStep } from '../control/shard-step.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
-import { isDeleting, isUpToDate, systemCollectionName, systemLabel, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
+import { isDeleting, isUpToDate, systemCollectionName, systemLabel, type CollectionHosting, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { CollectionWriter, type CollectionOutcome } from './collection-writer.ts';
 import { KnownFacts, noCollectionRules, type CollectionRules } from './known-facts.ts';
 import { KnownShards } from './known-shards.ts';
@@ -38,6 +38,8 @@ export interface ShardControllerOptions {
   readonly logger: Logger;
   /** Of the system's own collection, which is made at the first start; undefined where somebody else makes it. */
   readonly systemReplication: CollectionSpec['replication'] | undefined;
+  /** Where it goes, where there are pools. */
+  readonly systemPlacement?: CollectionHosting['placement'];
   readonly rules?: CollectionRules;
   /** Whether replicas move for a better balance, on pods that joined for example. */
   readonly rebalances?: boolean;
@@ -174,13 +176,13 @@ export class ShardController {
   }
 
   async #ensureSystemCollection(): Promise<void> {
-    const { systemReplication: replication } = this.#options;
+    const { systemReplication: replication, systemPlacement: placement } = this.#options;
     if (replication === undefined) return;
     if ([...this.#collections.values()].some(({ metadata }) => metadata.labels[systemLabel] !== undefined)) return;
     try {
       const made = await this.#options.metadata.collections.create({
         metadata: { name: systemCollectionName, labels: { [systemLabel]: 'true' } },
-        spec: collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' }, replication }),
+        spec: { ...collectionSpec({ name: systemCollectionName, dimension: 1, index: { type: 'flat' }, replication }), ...(placement === undefined ? {} : { placement }) },
       });
       this.#collections.set(made.metadata.name, made);
     } catch (error) {

@@ -33,7 +33,7 @@ const everything = {
     podAnnotations: { note: 'gateway' },
   },
   auth: { existingSecret: 'own-keys', secretKey: 'first' },
-  pool: { name: 'main', replicas: 5, storage: { size: '1Ti', storageClassName: 'fast' }, nodeSelector: { a: 'b' }, tolerations: [{ operator: 'Exists' }] },
+  pool: { replicas: 5, storage: { size: '1Ti', storageClassName: 'fast' }, nodeSelector: { a: 'b' }, tolerations: [{ operator: 'Exists' }] },
   dataPods: { volumeAccessMode: 'ReadWriteOnce' },
   ingress: {
     enabled: true,
@@ -79,7 +79,7 @@ describe('values that the schema refuses', () => {
     ['a number of replicas in words', { operator: { replicas: 'two' } }, /operator\/replicas/],
     ['no operator', { operator: { replicas: 0 } }, /operator\/replicas/],
     ['a size that is no quantity', { pool: { storage: { size: '10 GB' } } }, /pool\/storage\/size/],
-    ['a pool whose name is no name', { pool: { name: 'My Pool' } }, /pool\/name/],
+    ['a pool of 1001 pods', { pool: { replicas: 1001 } }, /pool\/replicas/],
     ['an unknown dialect', { ingress: { dialectHosts: { esperanto: 'a.example.com' } } }, /esperanto/],
     ['a host with a path', { ingress: { http: { host: 'example.com/api' } } }, /ingress\/http\/host/],
     ['an access mode for many', { dataPods: { volumeAccessMode: 'ReadWriteMany' } }, /volumeAccessMode/],

@@ -52,6 +52,8 @@ const afterwards = (changes: object) => ({ phase: 'Ready', authority: { ...first
 
 const cases: readonly Case[] = [
   { kind: 'VectorCollection', message: "the object's name has more than 63 characters", what: 'a name of 64', name: 'c'.repeat(64), after: collection },
+  { kind: 'VectorCollection', message: 'the name of an object with pods of its own has at most 52 lower-case letters, digits and hyphens: they are named by it', what: '53 letters', name: 'c'.repeat(53), after: collection },
+  { kind: 'VectorCollection', message: 'the name of an object with pods of its own has at most 52 lower-case letters, digits and hyphens: they are named by it', what: 'a dot, and no word about pods', name: 'a.b', after: { ...collectionSpec({ name: 'docs', dimension: 3 }) } },
   { kind: 'VectorCollection', message: 'name is immutable', what: 'another name', before: collection, after: { ...collection, name: 'other' } },
   { kind: 'VectorCollection', message: 'name has more than 255 bytes', what: '128 letters of two bytes', after: { ...collection, name: 'é'.repeat(128) } },
   { kind: 'VectorCollection', message: 'name must not be . or ..', what: 'two dots', after: { ...collection, name: '..' } },
@@ -75,8 +77,8 @@ const cases: readonly Case[] = [
   { kind: 'VectorCollection', message: 'must be a quantity', what: 'requests', after: dedicated({ resources: { requests: { cpu: 'two' } } }) },
   { kind: 'VectorCollection', message: 'must be a quantity', what: 'limits', after: dedicated({ resources: { limits: { cpu: 'two' } } }) },
   { kind: 'VectorCollection', message: 'placement.dedicated.pods must not be less than replication.replicas: no pod holds two replicas of a shard', what: 'two pods for three', after: { ...dedicated({ pods: 2 }), replication: { replicas: 3 } } },
-  { kind: 'VectorPool', message: 'the name of a pool has at most 52 lower-case letters, digits and hyphens, and begins with a letter: its pods and their Service are named by it', what: '53 letters', name: 'p'.repeat(53), after: pool },
-  { kind: 'VectorPool', message: 'the name of a pool has at most 52 lower-case letters, digits and hyphens, and begins with a letter: its pods and their Service are named by it', what: 'a dot', name: 'a.b', after: pool },
+  { kind: 'VectorPool', message: 'the name of a pool has at most 52 lower-case letters, digits and hyphens: its pods are named by it', what: '53 letters', name: 'p'.repeat(53), after: pool },
+  { kind: 'VectorPool', message: 'the name of a pool has at most 52 lower-case letters, digits and hyphens: its pods are named by it', what: 'a dot', name: 'a.b', after: pool },
   { kind: 'VectorPool', message: 'size must be a positive quantity, such as 100Gi', what: 'nothing', after: { ...pool, storage: { size: '0' } } },
   { kind: 'VectorPool', message: 'a volume cannot shrink', what: 'from 10Gi to 10G', before: pool, after: { ...pool, storage: { size: '10G' } } },
   { kind: 'VectorPool', message: 'storageClassName is immutable', what: 'a class taken away', before: { ...pool, storage: { size: '10Gi', storageClassName: 'fast' } }, after: pool },
