@@ -23,7 +23,7 @@ import type {
   ShardWrite,
   ShardWriteAnswer,
 } from '../domain/shard-service.ts';
-import type { WriteOutcome } from './write-path.ts';
+import type { Resolve, WriteOutcome } from './write-path.ts';
 import { itemsOf, needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
 
 const encoder = new TextEncoder();
@@ -119,10 +119,11 @@ export class ReplicaService implements ShardService {
     const items = itemsOf(write);
     const ids = items.map((item) => item.id);
     const pointCount = write.kind === 'upsert' ? items.length : 0;
-    return this.replica.write(idempotency, context.signal, ids, pointCount, async () => {
+    const prepare = async (): Promise<Resolve> => {
       const priors = await this.#priors(write, ids);
       return (seq) => resolvePointWrite(write, priors, seq);
-    });
+    };
+    return this.replica.write({ idempotency, signal: context.signal, keys: ids, pointCount, sizeBytes: sizeBytesOf(write), prepare });
   }
 
   async #priors(write: PointWrite, ids: readonly string[]): Promise<(PriorPoint | undefined)[]> {
@@ -143,11 +144,12 @@ export class ReplicaService implements ShardService {
     write: Extract<ShardWrite, { kind: 'put-record' | 'delete-record' }>,
     idempotency: Idempotency | undefined,
   ): Promise<WriteOutcome> {
-    return this.replica.write(idempotency, context.signal, [write.key], 0, async () => {
+    const prepare = async (): Promise<Resolve> => {
       const value = await this.replica.state.store.get(this.#recordKey(write.key));
       const presentVersion = value === undefined ? 0 : decodeRecord(write.key, value).version;
       return (seq) => resolveRecordWrite(write, presentVersion, seq);
-    });
+    };
+    return this.replica.write({ idempotency, signal: context.signal, keys: [write.key], pointCount: 0, sizeBytes: sizeBytesOf(write), prepare });
   }
 
   async #idsMatching(context: ShardContext, filter: Filter): Promise<string[]> {

@@ -10,7 +10,6 @@ import type { CollectionSpec } from '../domain/collection.ts';
 import type { Consistency } from '../domain/consistency.ts';
 import type { ReplicaReport } from '../domain/pod-service.ts';
 import type { ShardStatistics } from '../domain/shard-statistics.ts';
-import type { Idempotency } from '../domain/write.ts';
 import { withSignal } from '../kernel/deadline.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import { isInSync, type Authority, type AuthorityStore } from '../replication/authority.ts';
@@ -25,7 +24,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { encodeEntry } from './entry-codec.ts';
 import { noOp } from './operation.ts';
 import { recoverReplica, type RecoveredReplica, type RecoveryOptions } from './recovery.ts';
-import { WritePath, type Resolve, type WriteOutcome } from './write-path.ts';
+import { WritePath, type WriteOutcome, type WriteRequest } from './write-path.ts';
 
 export interface ReplicaOptions extends RecoveryOptions {
   readonly collectionUID: string;
@@ -199,8 +198,8 @@ export class ShardReplica {
   }
 
   /** Logs and applies one write (`write-path.ts`). */
-  write(idempotency: Idempotency | undefined, signal: AbortSignal, keys: readonly string[], pointCount: number, prepare: () => Promise<Resolve>): Promise<WriteOutcome> {
-    return this.#writes.write(idempotency, signal, keys, pointCount, prepare);
+  write(request: WriteRequest): Promise<WriteOutcome> {
+    return this.#writes.write(request);
   }
 
   /** Rule R1 and tokens: resolves when a read may look. */

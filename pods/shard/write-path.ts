@@ -21,6 +21,18 @@ export interface WriteOutcome {
 /** Decides the effects of a write, given the seq that its entry will have; runs with the latches held and must not wait. */
 export type Resolve = (seq: number) => Pick<Entry, 'operations' | 'results'>;
 
+export interface WriteRequest {
+  readonly idempotency: Idempotency | undefined;
+  readonly signal: AbortSignal;
+  /** What it reads and changes, to be latched. */
+  readonly keys: readonly string[];
+  /** Points that it may add. */
+  readonly pointCount: number;
+  /** About what it holds in memory until it is logged. */
+  readonly sizeBytes: number;
+  readonly prepare: () => Promise<Resolve>;
+}
+
 /** An entry on its way from proposal to application. */
 interface PendingEntry {
   readonly term: number;
@@ -41,6 +53,9 @@ export class WritePath {
   readonly #options: WritePathOptions;
   readonly #pending = new Map<number, PendingEntry>();
   #pendingBytes = 0;
+  /** Writes that have no entry yet: they wait for room or for latches, or are being decided. */
+  #waitingCount = 0;
+  #waitingBytes = 0;
   /** Requests with an id (rule D1) that are not applied yet. */
   readonly #inFlight = new Map<string, Promise<WriteOutcome>>();
 
@@ -49,13 +64,14 @@ export class WritePath {
   }
 
   get pendingCount(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#waitingCount;
   }
 
   /** Logs and applies one write. Without operations and without an idempotency number nothing is logged. */
-  async write(idempotency: Idempotency | undefined, signal: AbortSignal, keys: readonly string[], pointCount: number, prepare: () => Promise<Resolve>): Promise<WriteOutcome> {
+  async write(request: WriteRequest): Promise<WriteOutcome> {
+    const { idempotency } = request;
     this.#options.checkServing();
-    if (idempotency === undefined) return this.#writeOnce(undefined, signal, keys, pointCount, prepare);
+    if (idempotency === undefined) return this.#writeOnce(request);
     const name = `${idempotency.requestNumber} ${idempotency.clientId}`;
     for (;;) {
       const running = this.#inFlight.get(name);
@@ -67,7 +83,7 @@ export class WritePath {
     }
     const remembered = this.#options.state.idempotency.find(idempotency);
     if (remembered !== undefined) return remembered;
-    const outcome = this.#writeOnce(idempotency, signal, keys, pointCount, prepare);
+    const outcome = this.#writeOnce(request);
     this.#inFlight.set(name, outcome);
     try {
       return await outcome;
@@ -110,28 +126,51 @@ export class WritePath {
     await Promise.allSettled([...this.#pending.values()].map((pending) => pending.applied.promise));
   }
 
-  async #writeOnce(idempotency: Idempotency | undefined, signal: AbortSignal, keys: readonly string[], pointCount: number, prepare: () => Promise<Resolve>): Promise<WriteOutcome> {
-    if (this.#pending.size >= limits.shardPendingWriteCountMax || this.#pendingBytes >= limits.shardPendingWriteBytesMax) {
-      throw new ShoalError('OVERLOADED', `the shard has ${this.#pending.size} writes of ${this.#pendingBytes} bytes waiting for the disk`);
-    }
-    const releaseRoom = await this.#options.state.index.reserveRoom(pointCount, signal);
+  async #writeOnce(request: WriteRequest): Promise<WriteOutcome> {
+    const { signal, keys, pointCount, prepare } = request;
+    const leave = this.#enter(request.sizeBytes);
     try {
-      const releaseLatches = await this.latches.acquire(keys);
+      const releaseRoom = await this.#options.state.index.reserveRoom(pointCount, signal);
       try {
-        signal.throwIfAborted();
-        const resolve = await prepare();
-        signal.throwIfAborted();
-        this.#options.checkServing();
-        return await this.#propose(idempotency, signal, resolve);
+        const releaseLatches = await this.latches.acquire(keys);
+        try {
+          signal.throwIfAborted();
+          const resolve = await prepare();
+          signal.throwIfAborted();
+          this.#options.checkServing();
+          const outcome = this.#propose(request, resolve);
+          leave();
+          return await outcome;
+        } finally {
+          releaseLatches();
+        }
       } finally {
-        releaseLatches();
+        releaseRoom();
       }
     } finally {
-      releaseRoom();
+      leave();
     }
   }
 
-  #propose(idempotency: Idempotency | undefined, signal: AbortSignal, resolve: Resolve): Promise<WriteOutcome> | WriteOutcome {
+  /** Counts a write until the result is called for the first time. OVERLOADED: too many are counted already. */
+  #enter(sizeBytes: number): () => void {
+    const count = this.#pending.size + this.#waitingCount;
+    const bytes = this.#pendingBytes + this.#waitingBytes;
+    if (count >= limits.shardPendingWriteCountMax || bytes >= limits.shardPendingWriteBytesMax) {
+      throw new ShoalError('OVERLOADED', `the shard has ${count} writes of ${bytes} bytes waiting for others or for the disk`);
+    }
+    this.#waitingCount++;
+    this.#waitingBytes += sizeBytes;
+    let isCounted = true;
+    return () => {
+      if (!isCounted) return;
+      isCounted = false;
+      this.#waitingCount--;
+      this.#waitingBytes -= sizeBytes;
+    };
+  }
+
+  #propose({ idempotency, signal }: WriteRequest, resolve: Resolve): Promise<WriteOutcome> | WriteOutcome {
     const { state, driver } = this.#options;
     // D1 once more: others of this client may have been applied while this one waited for room and latches.
     const remembered = idempotency === undefined ? undefined : state.idempotency.find(idempotency);
