@@ -35,17 +35,21 @@ export async function goIsThere(): Promise<boolean> {
 
 /** Judges each id by itself. */
 export async function judgeWithPorcupine(operations: readonly Operation[]): Promise<PorcupineReport> {
-  const program = await builtProgram();
   const directory = await mkdtemp(join(tmpdir(), 'shoal-porcupine-'));
   try {
     const file = join(directory, 'history.jsonl');
     await writeFile(file, porcupineLines(operations));
-    const { code, stdout, stderr } = await run(program, [file], { timeoutMs: runTimeoutMs });
-    if (stdout === '') throw new Error(`porcupine ended with ${code}: ${stderr}`);
-    return JSON.parse(stdout) as PorcupineReport;
+    return await judgeFileWithPorcupine(file);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** The same for a file in the form of `porcupine-file.ts`. */
+export async function judgeFileWithPorcupine(file: string): Promise<PorcupineReport> {
+  const { code, stdout, stderr } = await run(await builtProgram(), [file], { timeoutMs: runTimeoutMs });
+  if (stdout === '') throw new Error(`porcupine ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout) as PorcupineReport;
 }
 
 /** The path of the program. */

@@ -14,14 +14,14 @@ export interface Hunt {
 
 const crashes = ['kill', 'power loss', 'power loss of all'] as const satisfies readonly FaultKind[];
 const silence = ['pause', 'pod cut off', 'pods split', 'lossy network'] as const satisfies readonly FaultKind[];
-const busy = { replicas: 3, podCount: 4, clientCount: 6, meanPauseMs: 20, meanFaultIntervalMs: 800, forMs: 60_000 } satisfies Partial<Shape>;
+const busy = { replicas: 3, podCount: 4, clientCount: 6, meanPauseMs: 20, meanFaultIntervalMs: 800, forMs: 30_000 } satisfies Partial<Shape>;
 
 export const hunts: Readonly<Record<MutationName, Hunt>> = {
   'acknowledge-before-all-answered': { kinds: [...crashes, ...silence], shape: busy },
   'acknowledge-before-sync': { kinds: ['power loss of all', 'power loss', 'disk slow'], shape: busy },
-  'term-not-durable': { kinds: [...crashes, ...silence, 'switchover'], shape: busy },
+  'term-not-durable': { kinds: ['power loss', 'power loss of all', 'switchover', 'disk slow'], shape: { ...busy, meanFaultIntervalMs: 200, forMs: 30_000 } },
   'add-cancelled-on-same-version': { kinds: ['add lands late', 'pod cut off'], shape: { ...busy, minInSync: 1, meanFaultIntervalMs: 3_000 } },
-  'restart-in-same-term': { kinds: ['kill', 'power loss', 'controller crash'], shape: busy },
+  'restart-in-same-term': { kinds: ['power loss', 'controller crash', 'disk slow'], shape: { ...busy, meanFaultIntervalMs: 300, forMs: 30_000 } },
   'match-by-seq-only': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
   'truncate-on-higher-term': { kinds: [...crashes, 'pause', 'switchover', 'disk slow'], shape: busy },
   'no-trim-above-no-op': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },

@@ -177,6 +177,11 @@ class ClusterRun {
       if (end !== 'done') throw new NoProgress('nothing is left to happen, but the run has not ended');
     } catch (error) {
       failure = failureOf(error as Error);
+      if (this.#invariants.isForked && failure.kind !== 'error') {
+        // What one copy alone knew of a store that went back in time is beyond all rules.
+        this.world.count('runs that lost data with the metadata');
+        return this.#report(undefined);
+      }
       for (const line of this.#stateOfReplicas()) this.world.tell('at the end', line);
       this.world.tell('FAILURE', failure.message);
     }
@@ -278,6 +283,8 @@ class ClusterRun {
     const { world } = this;
     const down = world.allNames.find((name) => world.stateOf(name) !== 'up');
     if (down !== undefined) return `${down} is ${world.stateOf(down)}`;
+    const [damaged] = this.#injector.damaged;
+    if (damaged !== undefined) return `the disk of ${damaged} has not been replaced`;
     const replicas = world.inspect();
     for (const { metadata, spec, status } of world.store.list('shards')) {
       const { authority } = status;

@@ -3,6 +3,7 @@
  * processes that are up, again and again, over every message that is sent, and over every change of an authority.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { crc32c } from '@node-rs/crc32';
 import type { ShardAuthority, VectorShard } from '../../../pods/metadata/objects.ts';
 import type { Message } from '../../../pods/replication/messages.ts';
@@ -22,8 +23,15 @@ export class Invariants {
   /** The term of each seq that some replica held to be committed. */
   readonly #committedTerms = new Map<string, Map<number, number>>();
   readonly #incarnations: Incarnations;
-  /** By shard. */
+  /** The newest authority of each shard, which a restored store may have forgotten. */
   readonly #authorities = new Map<string, ShardAuthority>();
+  /** What the store says now, by shard. */
+  readonly #stored = new Map<string, ShardAuthority>();
+  /**
+   * A restored store has let an authority go on from one that was not the newest, because none of those who knew the newer
+   * one could be asked. What was acknowledged under that one may be lost: nothing is promised any more.
+   */
+  isForked = false;
   /** Who was in sync, by shard and configVersion. */
   readonly #configurations = new Map<string, string>();
   /** The highest term that each incarnation has answered in. */
@@ -39,7 +47,10 @@ export class Invariants {
     this.#incarnations = new Incarnations(world, (what) => this.#exercise(what));
     world.network.onSend = (message) => this.#sent(message);
     world.store.onChange({
-      reset: () => undefined,
+      reset: () => {
+        this.#stored.clear();
+        for (const { metadata, status } of world.store.list('shards')) if (status.authority !== undefined) this.#stored.set(metadata.uid, status.authority);
+      },
       changed: (kind, _, object) => {
         if (kind === 'shards' && object !== undefined) this.#authorityChanged(object as VectorShard);
       },
@@ -82,7 +93,7 @@ export class Invariants {
     let terms = this.#committedTerms.get(replica.shardUID);
     if (terms === undefined) this.#committedTerms.set(replica.shardUID, (terms = new Map()));
     const known = terms.get(commitSeq);
-    must(known === undefined || known === term, replica, `has seq ${commitSeq} of term ${term} committed; elsewhere it was committed in term ${known}`);
+    must(known === undefined || known === term, replica, `has seq ${commitSeq} of term ${term} committed; elsewhere it was committed in term ${known} (W3, P2)`);
     terms.set(commitSeq, term);
     this.#exercise('committed entries compared');
   }
@@ -140,7 +151,12 @@ export class Invariants {
   /** W4: no change of an authority undoes another one. */
   #authorityChanged({ metadata, status }: VectorShard): void {
     const { authority } = status;
-    if (authority === undefined || this.#isRolledBack(metadata.uid, authority)) return;
+    if (authority === undefined) return;
+    const [newest, before] = [this.#authorities.get(metadata.uid), this.#stored.get(metadata.uid)];
+    this.#stored.set(metadata.uid, authority);
+    const wasRolledBack = newest !== undefined && before !== undefined && !isDeepStrictEqual(newest, before);
+    if (wasRolledBack && !isDeepStrictEqual(authority, before) && !isDeepStrictEqual(authority, newest) && this.#world.store.wasRestored) this.isForked = true;
+    if (this.#isRolledBack(metadata.uid, authority)) return;
     this.#authorities.set(metadata.uid, authority);
     if (this.#world.store.wasRestored) return;
     const key = `${metadata.uid} ${authority.configVersion}`;

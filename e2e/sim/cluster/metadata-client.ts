@@ -194,8 +194,10 @@ class Client implements ObjectStore<StoredObject> {
   // ------------------------------------------------------------ calls
 
   #call<T>(verb: string, name: string, atStore: (around: MetadataSurroundings) => T, sent?: StoredObject): Promise<T> {
-    const { weather, scheduler, counts } = this.#around;
+    const { store, weather, scheduler, counts } = this.#around;
     const { quality } = weather;
+    const { restoreCount } = store;
+    const isConnected = (): boolean => weather.reaches(this.#writer.name) && store.restoreCount === restoreCount;
     const isWrite = verb !== 'get' && verb !== 'list';
     const what = `${verb} ${this.#kind}${name === '' ? '' : `/${name}`}`;
     if (this.#gate.isDead) return new Promise<T>(() => undefined);
@@ -222,11 +224,11 @@ class Client implements ObjectStore<StoredObject> {
         });
         const arrivalMs = isLate ? quality.timeoutMs * (1 + this.#around.random.fraction()) : this.#latencyMs();
         scheduler.after(arrivalMs, () => {
-          if (isRequestLost || !weather.reaches(this.#writer.name)) return;
+          if (isRequestLost || !isConnected()) return;
           if (isLate && isWrite) count('metadata writes after their time-out');
           const answer = this.#answer(isRefused, what, atStore);
           scheduler.after(this.#latencyMs(), () => {
-            if (isLate || isAnswerLost || !weather.reaches(this.#writer.name)) return;
+            if (isLate || isAnswerLost || !isConnected()) return;
             timeout.cancel();
             if ('error' in answer) {
               tell(answer.error instanceof ShoalError ? answer.error.code : 'failed');

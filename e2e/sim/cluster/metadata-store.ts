@@ -49,8 +49,8 @@ export class SimulatedMetadataStore {
   readonly counts = { writes: 0, conflicts: 0, ruleRefusals: 0, writerRefusals: 0 };
   /** Changes that rule G1 or the admission policy refused: correct code asks for none. */
   readonly refusals: string[] = [];
-  /** It has been restored from a backup at least once. */
-  wasRestored = false;
+  /** How often it has been restored from a backup. Requests that were under way then have lost their connection. */
+  restoreCount = 0;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #rules: MetadataRules;
@@ -62,6 +62,10 @@ export class SimulatedMetadataStore {
     this.#scheduler = options.scheduler;
     this.#random = options.random;
     this.#rules = options.rules ?? {};
+  }
+
+  get wasRestored(): boolean {
+    return this.restoreCount > 0;
   }
 
   get<K extends Kind>(kind: K, name: string): ObjectOf[K] | undefined {
@@ -144,7 +148,7 @@ export class SimulatedMetadataStore {
    * whoever restores raises them, as the manual of the store says.
    */
   restore(backup: Backup, options: { readonly raiseVersions: boolean }): void {
-    this.wasRestored = true;
+    this.restoreCount++;
     if (!options.raiseVersions) this.#revision = backup.revision;
     for (const kind of kinds) {
       this.#objects[kind].clear();
