@@ -30,7 +30,7 @@ export function registerCluster(name: string): Cluster {
   if (found !== undefined) return found;
   const taken = new Set(clusterNames().map((other) => findCluster(other)!.number));
   for (let number = 0; number <= clusterNumberMax; number++) {
-    if (taken.has(number)) continue;
+    if (taken.has(number) || !reserve(number, name)) continue;
     const cluster = describeCluster(name, number);
     mkdirSync(cluster.directory, { recursive: true });
     writeFileSync(join(cluster.directory, fileName), `${JSON.stringify({ number })}\n`);
@@ -39,8 +39,25 @@ export function registerCluster(name: string): Cluster {
   throw new ClusterError(`there are ${taken.size} clusters already (${clusterNames().join(', ')}); take one down first`);
 }
 
+/** Two clusters that are made at the same time shall not have one number. */
+function reserve(number: number, name: string): boolean {
+  const file = reservation(number);
+  try {
+    writeFileSync(file, name, { flag: 'wx' });
+  } catch {
+    // Of a command that died before the cluster had a directory, perhaps this one's.
+    return readFileSync(file, 'utf8') === name;
+  }
+  return true;
+}
+
+function reservation(number: number): string {
+  return join(clustersDirectory, `.number-${number}`);
+}
+
 export function forgetCluster(cluster: Cluster): void {
   rmSync(cluster.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  rmSync(reservation(cluster.number), { force: true });
 }
 
 /** One command at a time for each cluster; a command that died holds nothing. */

@@ -5,27 +5,14 @@
 // Labels: core, smoke
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 import { test } from 'node:test';
 import { projectVersion } from '../images/shoal-image.ts';
 import { connectCluster } from '../harness/connect.ts';
+import { echoServers, getThrough, nobody, node, nothing } from '../harness/echo-servers.ts';
 import { readyPods, type Pod } from '../harness/objects.ts';
 import { clusterTimeoutsMs, waitUntil } from '../harness/wait.ts';
 
-const node = '/usr/local/bin/node';
-const nobody = {
-  runAsNonRoot: true,
-  seccompProfile: { type: 'RuntimeDefault' },
-};
-const nothing = { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
-const labels = { app: 'smoke' };
 const host = 'smoke.shoal.test';
-
-/** Answers its name, which it has written to its volume. */
-const serverProgram = `
-  const { readFileSync, writeFileSync } = require('node:fs');
-  writeFileSync('/data/name', process.env.POD_NAME);
-  require('node:http').createServer((_, answer) => answer.end(readFileSync('/data/name'))).listen(8080);`;
 
 test('a cluster', async (t) => {
   const cluster = await connectCluster(t);
@@ -50,26 +37,26 @@ test('a cluster', async (t) => {
   });
 
   await t.test('keeps volumes of a StatefulSet on three nodes', async () => {
-    await cluster.apply(objects(cluster.image), { namespace });
-    const pods = await readyPods(cluster, namespace, 'app=smoke', 3);
+    await cluster.apply(echoServers(cluster.image, host), { namespace });
+    const pods = await readyPods(cluster, namespace, 'app=echo', 3);
     assert.equal(new Set(pods.map(({ spec }) => spec.nodeName)).size, 3);
     // The volume comes back with the pod of that name.
-    await cluster.kubectl(['exec', '-n', namespace, 'smoke-0', '--', node, '-e', "require('node:fs').writeFileSync('/data/kept', 'kept')"]);
-    await cluster.kubectl(['delete', 'pod', 'smoke-0', '-n', namespace, '--grace-period=1'], { timeoutMs: clusterTimeoutsMs.deletion });
-    await readyPods(cluster, namespace, 'app=smoke', 3);
-    assert.equal(await cluster.kubectl(['exec', '-n', namespace, 'smoke-0', '--', node, '-p', "require('node:fs').readFileSync('/data/kept', 'utf8')"]), 'kept\n');
+    await cluster.kubectl(['exec', '-n', namespace, 'echo-0', '--', node, '-e', "require('node:fs').writeFileSync('/data/kept', 'kept')"]);
+    await cluster.kubectl(['delete', 'pod', 'echo-0', '-n', namespace, '--grace-period=1'], { timeoutMs: clusterTimeoutsMs.deletion });
+    await readyPods(cluster, namespace, 'app=echo', 3);
+    assert.equal(await cluster.kubectl(['exec', '-n', namespace, 'echo-0', '--', node, '-p', "require('node:fs').readFileSync('/data/kept', 'utf8')"]), 'kept\n');
   });
 
   await t.test('answers names and services across nodes', async () => {
-    for (const from of ['smoke-0', 'smoke-1', 'smoke-2']) {
+    for (const from of ['echo-0', 'echo-1', 'echo-2']) {
       const ask = async (url: string): Promise<string> => {
         const program = `fetch(${JSON.stringify(url)}).then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
         return cluster.kubectl(['exec', '-n', namespace, from, '--', node, '-e', program]);
       };
-      for (const to of ['smoke-0', 'smoke-1', 'smoke-2']) assert.equal(await ask(`http://${to}.smoke-pods.${namespace}.svc:8080/`), to);
+      for (const to of ['echo-0', 'echo-1', 'echo-2']) assert.equal(await ask(`http://${to}.echo-pods.${namespace}.svc:8080/`), to);
       const answers = new Set<string>();
-      for (let i = 0; i < 30 && answers.size < 2; i++) answers.add(await ask('http://smoke/'));
-      assert.ok([...answers].every((name) => /^smoke-[012]$/.test(name)) && answers.size > 1, `the service answered ${[...answers].join(', ')}`);
+      for (let i = 0; i < 30 && answers.size < 2; i++) answers.add(await ask('http://echo/'));
+      assert.ok([...answers].every((name) => /^echo-[012]$/.test(name)) && answers.size > 1, `the service answered ${[...answers].join(', ')}`);
     }
   });
 
@@ -80,65 +67,10 @@ test('a cluster', async (t) => {
       return;
     }
     const answer = await waitUntil(`${host} to be answered at ${ingress}`, clusterTimeoutsMs.podReady, async () => {
-      const { status, text } = await get(ingress, host);
+      const { status, text } = await getThrough(ingress, host);
       return status === 200 ? { value: text } : `the answer is ${status} ${text}`;
     });
-    assert.match(answer, /^smoke-[012]$/);
-    assert.equal((await get(ingress, 'nobody.shoal.test')).status, 404);
+    assert.match(answer, /^echo-[012]$/);
+    assert.equal((await getThrough(ingress, 'nobody.shoal.test')).status, 404);
   });
 });
-
-function get(ingress: string, hostName: string): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const [address, port = '80'] = ingress.split(':');
-    const asked = request({ host: address, port, path: '/', headers: { host: hostName }, timeout: 5_000 }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => (text += part));
-      answer.once('end', () => resolve({ status: answer.statusCode ?? 0, text }));
-    });
-    asked.once('timeout', () => asked.destroy(new Error('no answer within 5 s')));
-    asked.once('error', reject);
-    asked.end();
-  });
-}
-
-function objects(image: string): object[] {
-  const container = {
-    name: 'server',
-    image,
-    imagePullPolicy: 'IfNotPresent',
-    command: [node, '-e', serverProgram],
-    env: [{ name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }],
-    ports: [{ name: 'http', containerPort: 8080 }],
-    readinessProbe: { httpGet: { path: '/', port: 'http' }, periodSeconds: 1 },
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
-    securityContext: nothing,
-  };
-  const spread = { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: labels } };
-  return [
-    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'smoke-pods' }, spec: { clusterIP: 'None', selector: labels, ports: [{ port: 8080 }] } },
-    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'smoke' }, spec: { selector: labels, ports: [{ port: 80, targetPort: 'http' }] } },
-    {
-      apiVersion: 'networking.k8s.io/v1',
-      kind: 'Ingress',
-      metadata: { name: 'smoke' },
-      spec: { rules: [{ host, http: { paths: [{ path: '/', pathType: 'Prefix', backend: { service: { name: 'smoke', port: { number: 80 } } } }] } }] },
-    },
-    {
-      apiVersion: 'apps/v1',
-      kind: 'StatefulSet',
-      metadata: { name: 'smoke' },
-      spec: {
-        serviceName: 'smoke-pods',
-        replicas: 3,
-        podManagementPolicy: 'Parallel',
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { securityContext: { ...nobody, fsGroup: 65_532 }, terminationGracePeriodSeconds: 1, topologySpreadConstraints: [spread], containers: [container] },
-        },
-        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOncePod'], resources: { requests: { storage: '16Mi' } } } }],
-      },
-    },
-  ];
-}

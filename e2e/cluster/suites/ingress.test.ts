@@ -1,0 +1,104 @@
+/**
+ * Aim: clients reach the gateways through the ingress controller, over HTTP and gRPC, on one host or a host for each, and
+ * with a key only; a stream of results comes through whole.
+ */
+// Labels: ingress
+
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { load } from 'js-yaml';
+import { CollectionServiceService as collectionMethods, CreateCollectionRequest } from '../../../proto/gen/shoal/v1/collection.ts';
+import { PointServiceService as pointMethods, UpsertPointsRequest } from '../../../proto/gen/shoal/v1/point.ts';
+import { SearchRequest, SearchServiceService as searchMethods } from '../../../proto/gen/shoal/v1/search.ts';
+import { suiteOwner } from '../harness/owner.ts';
+import { chartDirectory } from '../../framework/kubernetes/chart.ts';
+import { timeoutsMs } from '../../framework/timeouts.ts';
+import { connectCluster, type TestCluster } from '../harness/connect.ts';
+import { httpByHost, type HostAnswer } from '../harness/http-by-host.ts';
+import { installShoal, type Installation } from '../harness/installation.ts';
+import { clusterTimeoutsMs, waitUntil } from '../harness/wait.ts';
+
+const oneHost = 'vectors.shoal.test';
+const grpcHost = 'grpc.shoal.test';
+const vectronHost = 'vectron.shoal.test';
+
+await describe('through the ingress', { concurrency: false }, () => {
+  const owner = suiteOwner();
+  let cluster: TestCluster;
+  let shoal: Installation;
+  let address: string;
+
+  before(async () => {
+    cluster = await connectCluster(owner);
+    assert.ok(cluster.ingress !== undefined, 'SHOAL_INGRESS says where the ingress controller answers');
+    address = cluster.ingress.includes(':') ? cluster.ingress : `${cluster.ingress}:80`;
+    const contour = load(readFileSync(join(chartDirectory, 'values-contour.yaml'), 'utf8')) as object;
+    shoal = await installShoal(owner, cluster, { ...contour, ingress: { ...(contour as { ingress: object }).ingress, http: { host: oneHost }, dialectHosts: { vectron: vectronHost } } });
+  });
+
+  const http = (host: string, path: string, options: { readonly key?: string; readonly body?: unknown } = {}): Promise<HostAnswer> => httpByHost(address, host, path, options);
+
+  /** Envoy takes up a new route in its own time. */
+  const routed = (host: string): Promise<void> =>
+    waitUntil(`a route for ${host}`, clusterTimeoutsMs.rollout, async () => {
+      const { status } = await http(host, '/livez');
+      return status === 200 ? { value: undefined } : `it answers ${status}`;
+    });
+
+  test('HTTP: a collection is made, written and searched with a key, and with no other', async () => {
+    await routed(oneHost);
+    const key = shoal.apiKey;
+    assert.equal((await http(oneHost, '/shoal/v1/collections')).status, 401);
+    assert.equal((await http(oneHost, '/shoal/v1/collections', { key: 'x'.repeat(40) })).status, 401);
+    const made = await http(oneHost, '/shoal/v1/collections', { key, body: { name: 'by-http', dimension: 2, replication: { replicas: 2, minInSync: 1 } } });
+    assert.equal(made.status, 201, made.text);
+    const written = await http(oneHost, '/shoal/v1/collections/by-http/points', { key, body: { points: [{ id: 'a', vector: [1, 0] }, { id: 'b', vector: [0, 1] }] } });
+    assert.equal(written.status, 200, written.text);
+    const found = await http(oneHost, '/shoal/v1/collections/by-http/search', { key, body: { vector: [1, 0], topK: 1 } });
+    assert.equal(found.status, 200, found.text);
+    assert.deepEqual((found.json as { hits: { id: string }[] }).hits.map(({ id }) => id), ['a']);
+  });
+
+  test('gRPC on the same host: told apart by the path', async () => {
+    await routed(oneHost);
+    await useByGrpc(address, oneHost, shoal.apiKey, 'by-grpc');
+  });
+
+  test('a host of its own for a dialect: HTTP and gRPC', async () => {
+    await routed(vectronHost);
+    const { status, text } = await http(vectronHost, '/v1/collections', { key: shoal.apiKey });
+    assert.equal(status, 200, text);
+    await useByGrpc(address, vectronHost, shoal.apiKey, 'by-grpc-of-a-dialect');
+  });
+
+  test('gRPC on a host of its own, after an upgrade', async () => {
+    await shoal.upgrade({ ingress: { grpc: { host: grpcHost } } });
+    await waitUntil(`a gRPC route for ${grpcHost}`, clusterTimeoutsMs.rollout, async () => {
+      await useByGrpc(address, grpcHost, shoal.apiKey, 'by-own-host');
+      return { value: undefined };
+    });
+  });
+});
+
+/** Makes a collection, writes, searches; and none of it without a key. */
+async function useByGrpc(address: string, host: string, key: string, collection: string): Promise<void> {
+  const client = new Client(address, credentials.createInsecure(), { 'grpc.default_authority': host, 'grpc.enable_http_proxy': 0, 'grpc.use_local_subchannel_pool': 1 });
+  const call = <Request, Response>(method: { path: string; requestSerialize(value: Request): Buffer; responseDeserialize(bytes: Buffer): Response }, request: Request, withKey = key): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      const metadata = new Metadata();
+      if (withKey !== '') metadata.set('authorization', `Bearer ${withKey}`);
+      client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, metadata, { deadline: Date.now() + timeoutsMs.request }, (error, answer) => (error === null ? resolve(answer!) : reject(error)));
+    });
+  try {
+    await assert.rejects(call(collectionMethods.listCollections, {}, ''), /UNAUTHENTICATED/);
+    await call(collectionMethods.createCollection, CreateCollectionRequest.fromPartial({ name: collection, dimension: 2 }));
+    await call(pointMethods.upsertPoints, UpsertPointsRequest.fromPartial({ collection, points: [{ id: 'a', vector: [1, 0] }, { id: 'b', vector: [0, 1] }] }));
+    const { hits } = await call(searchMethods.search, SearchRequest.fromPartial({ collection, vector: [0, 1], topK: 1 }));
+    assert.deepEqual(hits.map(({ id }) => id), ['b']);
+  } finally {
+    client.close();
+  }
+}
