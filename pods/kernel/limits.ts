@@ -280,6 +280,9 @@ export const limits = {
   wireRetireMsMax: 30_000,
   /** A connection whose other side comes from an authority that is trusted no more ends at the latest after so long. */
   wireDistrustedMsMax: 120_000,
+  /** The operator looks after the internal certificates again after so long, sooner when something is due. */
+  certificateLookMsMax: 60_000,
+  certificateLookMsMin: 1_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,
