@@ -32,7 +32,7 @@ const speakProtobuf = ['wire', 'router', 'service', 'dialects', 'gateway', 'cli'
 const testFiles = ['\\.fixture\\.ts$', '\\.test\\.ts$', '\\.conformance\\.ts$', '^e2e/'];
 
 /** They put the parts together, so that nothing else has to name a concrete class. */
-const mains = ['^shoal\\.ts$', '^pods/[^/]+/main\\.ts$', '^pods/standalone/', '^operator/(jobs/)?main\\.ts$'];
+const mains = ['^shoal\\.ts$', '^pods/[^/]+/main\\.ts$', '^pods/standalone/', '^operator/(jobs/)?main\\.ts$', '^operator/peers\\.ts$'];
 
 const layers = Object.entries(below).map(([folder, allowed]) => {
   const reachable = [folder, ...allowed].map((name) => `^pods/${name}/`);

@@ -22,8 +22,9 @@ import { noMetrics, single } from '../pods/telemetry/metrics.ts';
 import { observeProcess } from '../pods/telemetry/process-metrics.ts';
 import { createPrometheusMetrics } from '../pods/telemetry/prometheus-metrics.ts';
 import { startStatusServer } from '../pods/telemetry/status-server.ts';
-import { openPeers } from '../pods/wire/open-peers.ts';
+import type { PeerIdentity } from '../pods/wire/peer-identity.ts';
 import { Operator } from './controllers/operator.ts';
+import { Peers } from './peers.ts';
 import { watchCluster } from './observe/cluster.ts';
 import { ObjectWriter } from './runtime/apply.ts';
 import { Lease } from './runtime/lease.ts';
@@ -66,7 +67,8 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
   const client = new KubeClient({ ...parts, endpoint, beforeWrite });
   const metadata = openKubeMetadata({ ...parts, endpoint, namespace, beforeWrite });
   const observed = watchCluster({ client, namespace, logger });
-  const pods = openPeers(config, { role: 'gateway', name: `operator-${session.slice(0, 8)}`, podUID: '', session }, { ...parts, ...(metrics === undefined ? {} : { metrics }) });
+  const self: PeerIdentity = { role: 'gateway', name: `operator-${session.slice(0, 8)}`, podUID: '', session };
+  const peers = new Peers({ ...parts, config, self, metrics: metrics ?? noMetrics, writer: new ObjectWriter(client, namespace) });
   const operator = new Operator({
     ...parts,
     namespace,
@@ -74,7 +76,7 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
     client,
     metadata,
     observed,
-    pods,
+    pods: peers,
     podOptions: { image: config.image, imagePullPolicy: config.imagePullPolicy, imagePullSecrets: config.imagePullSecrets, logLevel: config.podLogLevel, volumeAccessMode: config.volumeAccessMode, hasInternalTls: config.podTls },
     onReconciled(controller, seconds, outcome) {
       metrics?.counter('reconciles', { controller, outcome }).add(1);
@@ -100,14 +102,14 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
     timeoutMs: limits.shutdownGraceMs,
     run: async () => {
       observed.close();
-      pods.close();
+      await peers.close();
       metadata.close();
       processMetrics.close();
       await status.close();
     },
   });
 
-  lead({ config, lease, client, operator, logger, signal: stop.signal }).catch((error: unknown) => {
+  lead({ config, lease, client, peers, operator, logger, signal: stop.signal }).catch((error: unknown) => {
     if (!stop.signal.aborted) onLost(`the operator could not begin its work: ${error instanceof Error ? error.message : String(error)}`);
   });
   return `${status.address.host}:${status.address.port}`;
@@ -117,14 +119,16 @@ interface Leading {
   readonly config: OperatorConfig;
   readonly lease: Lease;
   readonly client: KubeClient;
+  readonly peers: Peers;
   readonly operator: Operator;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-async function lead({ config, lease, client, operator, logger, signal }: Leading): Promise<void> {
+async function lead({ config, lease, client, peers, operator, logger, signal }: Leading): Promise<void> {
   await lease.acquire();
   if (config.applySchemas) await bringSchemas(new ObjectWriter(client, config.namespace), logger, signal);
+  await peers.open();
   await operator.start();
   logger.info({}, 'at work');
 }

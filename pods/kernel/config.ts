@@ -228,7 +228,14 @@ const operation = {
     default: 'ReadWriteOncePod',
     help: 'Access mode of the volumes of data pods; ReadWriteOnce where the storage does not know the other.',
   },
-  podTls: { type: 'boolean', flag: 'pod-tls', variables: ['SHOAL_POD_TLS'], default: true, help: 'Mount the certificate of its pool into each data pod, for mutual TLS between processes.' },
+  podTls: { type: 'boolean', flag: 'pod-tls', variables: ['SHOAL_POD_TLS'], default: true, help: 'Mount a certificate into each data pod, for mutual TLS between processes.' },
+  issuesCertificates: {
+    type: 'boolean',
+    flag: 'issue-certificates',
+    variables: ['SHOAL_ISSUE_CERTIFICATES'],
+    default: true,
+    help: 'Issue and renew the certificates of pods, gateways and itself; off where somebody else writes their Secrets.',
+  },
   applySchemas: { type: 'boolean', flag: 'apply-crds', variables: ['SHOAL_APPLY_CRDS'], default: true, help: 'Bring the CustomResourceDefinitions to this version when it begins to lead.' },
   leaseName: { type: 'string', flag: 'lease-name', variables: ['SHOAL_LEASE_NAME'], default: 'shoal-operator', help: 'Lease by which several operators of a namespace agree on one that works.' },
 } as const satisfies Record<string, OptionDeclaration>;
