@@ -51,7 +51,7 @@ const rights: Readonly<Record<string, Rights>> = {
     'pods/status': ['patch'],
     'pods/eviction': ['create'],
     services: [...read, 'create', 'patch', 'delete'],
-    secrets: [...read, 'create', 'update', 'patch'],
+    secrets: ['create'],
     persistentvolumeclaims: [...read, 'patch', 'delete'],
     events: ['create', 'patch'],
     nodes: read,
@@ -68,6 +68,13 @@ for (const [account, expected] of Object.entries(rights)) {
   test(`${account} has its rights and no other`, async () => {
     assert.deepEqual(await rightsOf(account, 'default'), expected);
     assert.deepEqual(await rightsOf(account, 'kube-system'), Object.fromEntries(Object.entries(expected).filter(([resource]) => withoutNamespace.includes(resource))));
+  });
+
+  test(`${account} may read ${account === 'shoal-operator' ? 'the Secrets of the internal certificates' : 'no Secret'}`, async () => {
+    const internal = ['shoal-internal-ca', 'shoal-pod-internal-tls', 'shoal-gateway-internal-tls', 'shoal-operator-internal-tls'];
+    const found = await Promise.all([...internal, 'shoal-api-keys', 'others'].map(async (name) => [name, (await allowed(account, { namespace: 'default', group: '', resource: 'secrets', name })).filter((verb) => verb !== 'create')]));
+    const expectedVerbs = account === 'shoal-operator' ? ['get', 'update'] : [];
+    assert.deepEqual(Object.fromEntries(found), Object.fromEntries([...internal.map((name) => [name, expectedVerbs]), ['shoal-api-keys', []], ['others', []]]));
   });
 
   test(`${account} may touch no schema but ${account === 'shoal-operator' ? 'those of the project, which it may not delete' : 'none'}`, async () => {
