@@ -177,10 +177,10 @@ export const limits = {
 
   // Operator
   /** A leader that could not renew its Lease stops so long after it last sent a renewal that was confirmed. */
-  leaseHeldMsMax: 5_000,
+  leaseHeldMsMax: 8_000,
   leaseRenewMs: 1_500,
   /** Who has seen the same record for so long takes the Lease; more than `leaseHeldMsMax`. */
-  leaseTakeoverMs: 8_000,
+  leaseTakeoverMs: 12_000,
   /** Objects of one kind that are looked at at a time. */
   reconcilesInFlightMax: 8,
   /** Changes that come within this time are seen by one look. */
