@@ -158,7 +158,6 @@ export class Operator {
       observed.disruptionBudgets.onChange(looksAtPool),
       observed.claims.onChange(looksAtPool),
       observed.jobs.onChange(looksAtPool),
-      observed.secrets.onChange(looksAtPool),
       observed.services.onChange(looksAtAllPools),
       observed.nodes.onChange(looksAtAllPools),
     );

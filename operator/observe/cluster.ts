@@ -8,7 +8,7 @@ import type { KubeClient } from '../../pods/kube/client.ts';
 import { dataPodRole, managedSelector, roleLabel } from '../desired/names.ts';
 import { pathOf, type KindName } from '../runtime/kinds.ts';
 import { Informer } from './informer.ts';
-import type { SeenClaim, SeenJob, SeenNode, SeenObject, SeenPod, SeenSecret, SeenStatefulSet } from './objects.ts';
+import type { SeenClaim, SeenJob, SeenNode, SeenObject, SeenPod, SeenStatefulSet } from './objects.ts';
 
 export interface ObservedCluster {
   readonly statefulSets: Informer<SeenStatefulSet>;
@@ -20,8 +20,6 @@ export interface ObservedCluster {
   readonly claims: Informer<SeenClaim>;
   readonly nodes: Informer<SeenNode>;
   readonly jobs: Informer<SeenJob>;
-  /** Those that the operator has made. */
-  readonly secrets: Informer<SeenSecret>;
 }
 
 export interface ClusterWatch extends ObservedCluster {
@@ -46,7 +44,6 @@ export function watchCluster({ client, namespace, logger }: { readonly client: K
     claims: inform<SeenClaim>('PersistentVolumeClaim', dataPods),
     nodes: inform<SeenNode>('Node'),
     jobs: inform<SeenJob>('Job', managedSelector),
-    secrets: inform<SeenSecret>('Secret', managedSelector),
   };
   const named = Object.entries(informers) as [string, Pick<Informer<SeenObject>, 'listed' | 'hasListed' | 'isFresh' | 'close'>][];
   return {
