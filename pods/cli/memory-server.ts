@@ -98,8 +98,9 @@ export async function startMemoryServer(options: { readonly apiKey?: string } = 
     },
     listCollections: () => ({ collections: [...server.collections.keys()].map((name) => entry(name).collection) }),
     getCollection: ({ name }) => ({ collection: entry(name).collection }),
-    updateCollection({ name, payloadIndexes }) {
+    updateCollection({ name, payloadIndexes, replication }) {
       const { collection } = entry(name);
+      if (replication !== undefined) collection.spec!.replication = { ...collection.spec!.replication!, ...replication };
       if (payloadIndexes !== undefined) collection.spec!.payloadIndexes = payloadIndexes.payloadIndexes;
       return { collection };
     },

@@ -22,6 +22,8 @@ export function decideMove(facts: ShardFacts): ShardStep {
   if (relief !== undefined) return relief;
   if (collection === undefined) return { action: 'none', because: 'its collection is not there' };
   const { replicas, minInSync } = collection.spec.replication;
+  // Raised once so many are in sync, so that no write is refused until more have come.
+  if (shard.spec.minInSync !== minInSync && (minInSync < shard.spec.minInSync || inSync.length >= minInSync)) return changed(shard, { minInSync }, `minInSync is ${minInSync} now`);
   const placement = placeReplicas(replicas, shard.spec.replicas, shard.spec.leaving ?? [], sparing(facts.placement, replicas <= minInSync), primary.pod);
   if (placement.action === 'refuse') return { action: 'none', because: placement.because };
   const wanted = placement.replicas;
@@ -30,7 +32,6 @@ export function decideMove(facts: ShardFacts): ShardStep {
   const missing = wanted.filter((pod) => !shard.spec.replicas.includes(pod));
   const surplus = shard.spec.replicas.filter((pod) => !wanted.includes(pod));
   const leaving = shard.spec.leaving ?? [];
-  if (shard.spec.minInSync !== minInSync) return changed(shard, { minInSync }, `minInSync is ${minInSync} now`);
   const recalled = leaving.filter((pod) => wanted.includes(pod));
   if (recalled.length > 0) return changed(shard, { leaving: leaving.filter((pod) => !recalled.includes(pod)) }, `${recalled.join(', ')} may stay`);
   if (missing.length > 0 && shard.spec.replicas.length < replicaCountMax) return changed(shard, { replicas: [...shard.spec.replicas, missing[0]!] }, because);

@@ -64,7 +64,11 @@ export class CollectionWriter {
     const { metadata, status } = collection;
     if (isUpToDate(collection) && status.phase === 'Ready') return { state: 'done' };
     for (const shard of shards) {
-      if (shard.status.authority === undefined || !(await this.#options.isServing(shard))) return { state: 'waiting', because: `${shard.metadata.name} does not serve yet` };
+      const { name } = shard.metadata;
+      const open = this.#openReplication(collection, shard);
+      if (open?.isUnplaced === true) return this.#degrade(collection, 'Unplaced', `${name}: ${open.because}`);
+      if (open !== undefined) return { state: 'waiting', because: `${name} ${open.because}` };
+      if (shard.status.authority === undefined || !(await this.#options.isServing(shard))) return { state: 'waiting', because: `${name} does not serve yet` };
     }
     const conditions = (status.conditions ?? []).filter(({ type }) => type !== degraded || this.#options.leavesConditions);
     const { conditions: _old, ...rest } = status;
@@ -73,6 +77,19 @@ export class CollectionWriter {
       status: { ...rest, phase: 'Ready', observedGeneration: metadata.generation, ...(conditions.length === 0 ? {} : { conditions }) },
     });
     return { state: 'done' };
+  }
+
+  /** What the shard's own record lacks yet of the replication that the collection wants. Replicas need not be in sync for it. */
+  #openReplication(collection: VectorCollection, { spec }: VectorShard): { readonly because: string; readonly isUnplaced: boolean } | undefined {
+    const { replicas, minInSync } = collection.spec.replication;
+    const { leaving = [] } = spec;
+    const count = spec.replicas.filter((pod) => !leaving.includes(pod)).length;
+    if (count < replicas) {
+      const placement = placeReplicas(replicas, spec.replicas, leaving, this.#options.placement(collection));
+      if (placement.action === 'refuse') return { because: placement.because, isUnplaced: true };
+    }
+    if (count !== replicas) return { because: `has ${count} replicas where ${replicas} are wanted`, isUnplaced: false };
+    return spec.minInSync === minInSync ? undefined : { because: `has minInSync ${spec.minInSync} where ${minInSync} is wanted`, isUnplaced: false };
   }
 
   /** Before there are shards: so that a deletion waits until they are removed. */

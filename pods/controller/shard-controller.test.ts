@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { systemCollectionName } from '../metadata/objects.ts';
+import { isUpToDate, systemCollectionName } from '../metadata/objects.ts';
 import { TestCluster, TestPod } from './controller.fixture.ts';
 
 async function started(podNames: readonly string[] = ['a', 'b', 'c'], collection?: Parameters<TestCluster['create']>): Promise<TestCluster> {
@@ -195,6 +195,28 @@ test('a collection that finds no room says so, and is brought up when there is',
   cluster.directory.set([...cluster.directory.list(), { name: 'd', isDraining: false }]);
   await cluster.until(async () => (await cluster.collection('docs')).status.phase === 'Ready');
   assert.equal((await cluster.collection('docs')).status.conditions, undefined);
+});
+
+test('another replication is wanted: it is through when every shard has it, and not before there is room for it', async (t) => {
+  const cluster = await started(['a', 'b'], ['docs', { shards: 2, replication: { replicas: 1, minInSync: 1 } }]);
+  t.after(() => cluster.controller.close());
+  const want = async (replicas: number, minInSync: number): Promise<void> => {
+    const collection = await cluster.collection('docs');
+    await cluster.metadata.collections.replace({ ...collection, spec: { ...collection.spec, replication: { replicas, minInSync } } });
+  };
+  const isThrough = async (): Promise<boolean> => isUpToDate(await cluster.collection('docs'));
+  const found = async (): Promise<unknown[]> =>
+    Promise.all(['docs-1-0', 'docs-1-1'].map(async (name) => (({ spec, status }) => [spec.replicas.length, spec.leaving, spec.minInSync, status.authority!.inSync.length >= spec.minInSync, status.authority!.term])(await cluster.shard(name))));
+  await want(3, 2);
+  await cluster.until(async () => (await cluster.collection('docs')).status.conditions?.[0]?.reason === 'Unplaced');
+  assert.equal(await isThrough(), false);
+  cluster.pods.set('c', new TestPod(cluster, 'c'));
+  cluster.directory.set([...cluster.directory.list(), { name: 'c', isDraining: false }]);
+  await cluster.until(isThrough);
+  assert.deepEqual([await found(), (await cluster.collection('docs')).status.conditions], [[[3, undefined, 2, true, 1], [3, undefined, 2, true, 1]], undefined]);
+  await want(1, 1);
+  await cluster.until(isThrough);
+  assert.deepEqual(await found(), [[1, undefined, 1, true, 1], [1, undefined, 1, true, 1]], 'nobody else had to lead');
 });
 
 test('A2, S1: a pod that drains is left by all its replicas, primaries by a switchover', async (t) => {

@@ -28,6 +28,7 @@ export interface CollectionSpec {
 export interface CollectionChanges {
   readonly efSearch?: number;
   readonly payloadIndexes?: readonly PayloadIndexSpec[];
+  readonly replication?: Partial<CollectionSpec['replication']>;
 }
 
 export type CollectionInput = Pick<CollectionSpec, 'name' | 'dimension'> & {
@@ -73,6 +74,7 @@ export function changedSpec(spec: CollectionSpec, changes: CollectionChanges): C
     ...spec,
     index: { ...spec.index, ...(changes.efSearch === undefined ? {} : { efSearch: changes.efSearch }) },
     payloadIndexes: changes.payloadIndexes ?? spec.payloadIndexes,
+    replication: { ...spec.replication, ...changes.replication },
   });
 }
 

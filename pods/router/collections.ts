@@ -108,7 +108,11 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
     },
 
     async update(context, name, changes) {
-      await change(context, name, async (object) => map.learn(await metadata.collections.replace({ ...object, spec: { ...object.spec, ...changedSpec(object.spec, changes) } })));
+      await change(context, name, async (object) => {
+        const spec = { ...object.spec, ...changedSpec(object.spec, changes) };
+        checkReplicas(spec, replicaCountMax);
+        map.learn(await metadata.collections.replace({ ...object, spec }));
+      });
       return whenReady(context, name);
     },
 

@@ -47,14 +47,27 @@ export async function getCollection(context: CommandContext, [name]: readonly st
   printResult(context, plain(collection), () => collectionPage(collection!));
 }
 
-export async function updateCollection(context: CommandContext, [name]: readonly string[], options: { efSearch?: number; payloadIndex?: readonly string[]; noPayloadIndexes?: boolean; payloadIndexes?: boolean }): Promise<void> {
+export interface UpdateOptions {
+  readonly efSearch?: number;
+  readonly payloadIndex?: readonly string[];
+  /** False: all are removed. */
+  readonly payloadIndexes?: boolean;
+  readonly replicas?: number;
+  readonly minInSync?: number;
+}
+
+export async function updateCollection(context: CommandContext, [name]: readonly string[], options: UpdateOptions): Promise<void> {
   const clear = options.payloadIndexes === false;
-  if (options.efSearch === undefined && options.payloadIndex === undefined && !clear) throw new UsageError('nothing to change: give --ef-search, --payload-index or --no-payload-indexes');
+  const { efSearch, replicas, minInSync } = options;
+  if ([efSearch, options.payloadIndex, replicas, minInSync].every((given) => given === undefined) && !clear) {
+    throw new UsageError('nothing to change: give --ef-search, --payload-index, --no-payload-indexes, --replicas or --min-in-sync');
+  }
   if (clear && options.payloadIndex !== undefined) throw new UsageError('--payload-index and --no-payload-indexes exclude each other');
   const { collection } = await withConnection(context, (connection) =>
     connection.call(service.updateCollection, {
       name: name!,
-      efSearch: options.efSearch,
+      efSearch,
+      replication: replicas === undefined && minInSync === undefined ? undefined : { replicas, minInSync },
       payloadIndexes: clear || options.payloadIndex !== undefined ? { payloadIndexes: payloadIndexes(options.payloadIndex) } : undefined,
     }),
   );

@@ -62,11 +62,13 @@ function collectionCommands(parts: ProgramParts): Command[] {
         .addOption(payloadIndex()),
       command(parts, 'list', 'list the collections', ['shoal collection list', 'shoal collection list --output json'], async () => (await load()).listCollections),
       command(parts, 'get <name>', 'show a collection and its shards', ['shoal collection get docs'], async () => (await load()).getCollection).argument('<name>', 'name of the collection'),
-      command(parts, 'update <name>', 'change a collection', ['shoal collection update docs --ef-search 400', 'shoal collection update docs --payload-index year:integer --payload-index tag:keyword'], async () => (await load()).updateCollection)
+      command(parts, 'update <name>', 'change a collection', ['shoal collection update docs --ef-search 400', 'shoal collection update docs --payload-index year:integer --payload-index tag:keyword', 'shoal collection update docs --replicas 3 --min-in-sync 2'], async () => (await load()).updateCollection)
         .argument('<name>', 'name of the collection')
         .addOption(efSearch())
         .addOption(payloadIndex())
-        .addOption(new Option('--no-payload-indexes', 'remove all payload indexes')),
+        .addOption(new Option('--no-payload-indexes', 'remove all payload indexes'))
+        .addOption(integer('--replicas <n>', 'copies of each shard', { min: 1, max: 9 }))
+        .addOption(integer('--min-in-sync <n>', 'copies that must have a write before it is acknowledged', { min: 1, max: 9 })),
       command(parts, 'delete <name>', 'delete a collection and all its points', ['shoal collection delete docs'], async () => (await load()).deleteCollection).argument('<name>', 'name of the collection'),
     ]),
   ];

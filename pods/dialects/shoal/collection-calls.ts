@@ -4,7 +4,7 @@ import { CollectionServiceService } from '../../../proto/gen/shoal/v1/collection
 import type * as wire from '../../../proto/gen/shoal/v1/collection.ts';
 import type { RequestContext } from '../../api/context.ts';
 import type { CollectionDescription, ShardDescription, VectorApi } from '../../api/vector-api.ts';
-import type { CollectionInput, IndexSpec } from '../../domain/collection.ts';
+import type { CollectionInput, CollectionSpec, IndexSpec } from '../../domain/collection.ts';
 import { payloadIndexTypes, type PayloadIndexSpec, type PayloadIndexType } from '../../domain/filter.ts';
 import { metrics, type Metric } from '../../domain/metric.ts';
 import { limits } from '../../kernel/limits.ts';
@@ -19,8 +19,8 @@ import { present } from './message-parts.ts';
 const create = (api: VectorApi, message: wire.CreateCollectionRequest, context: RequestContext): Promise<{ created: boolean; collection: CollectionDescription }> =>
   api.collections.create(context, collectionInput(message));
 
-const update = (api: VectorApi, { name, efSearch, payloadIndexes }: wire.UpdateCollectionRequest, context: RequestContext): Promise<CollectionDescription> =>
-  api.collections.update(context, name, present({ efSearch, payloadIndexes: payloadIndexes && payloadIndexSpecs(payloadIndexes.payloadIndexes) }));
+const update = (api: VectorApi, { name, efSearch, payloadIndexes, replication }: wire.UpdateCollectionRequest, context: RequestContext): Promise<CollectionDescription> =>
+  api.collections.update(context, name, present({ efSearch, payloadIndexes: payloadIndexes && payloadIndexSpecs(payloadIndexes.payloadIndexes), replication: replication && replicationInput(replication) }));
 
 /** Words are taken as they come: the collection's own checks refuse those that do not exist. */
 function collectionInput({ name, dimension, metric, shards, replication, index, payloadIndexes }: wire.CreateCollectionRequest): CollectionInput {
@@ -30,11 +30,15 @@ function collectionInput({ name, dimension, metric, shards, replication, index, 
     ...present({
       metric: metric as Metric | undefined,
       shards,
-      replication: replication && present({ replicas: replication.replicas, minInSync: replication.minInSync }),
+      replication: replication && replicationInput(replication),
       index: index && present({ type: index.type as IndexSpec['type'] | undefined, m: index.m, efConstruction: index.efConstruction, efSearch: index.efSearch }),
     }),
     payloadIndexes: payloadIndexSpecs(payloadIndexes),
   };
+}
+
+function replicationInput({ replicas, minInSync }: wire.Replication): Partial<CollectionSpec['replication']> {
+  return present({ replicas, minInSync });
 }
 
 function payloadIndexSpecs(messages: readonly wire.PayloadIndex[]): PayloadIndexSpec[] {
@@ -122,7 +126,11 @@ const createBody = named('CreateCollection', object<wire.CreateCollectionRequest
 
 const updateBody = named(
   'UpdateCollection',
-  object<{ efSearch: number | undefined; payloadIndexes: wire.PayloadIndex[] | undefined }>({ efSearch: optional(uint32), payloadIndexes: optional(payloadIndexesType) }),
+  object<{ efSearch: number | undefined; payloadIndexes: wire.PayloadIndex[] | undefined; replication: wire.Replication | undefined }>({
+    efSearch: optional(uint32),
+    payloadIndexes: optional(payloadIndexesType),
+    replication: optional(replicationType),
+  }),
 );
 
 /** An API description is its own JSON form. */
@@ -191,13 +199,13 @@ export const collectionRoutes: readonly JsonRoute[] = [
     method: 'PATCH',
     path: '/collections/{collection}',
     operationId: 'updateCollection',
-    summary: 'Change what may change: efSearch, payload indexes',
+    summary: 'Change what may change: efSearch, payload indexes, replication',
     action: 'admin',
     body: updateBody,
     reply: object({ collection: required(collectionReply) }),
     example: { body: { efSearch: 400 } },
-    handle: async (api, { params, body: { efSearch, payloadIndexes } }, context) => ({
-      collection: await update(api, { name: params['collection']!, efSearch, payloadIndexes: payloadIndexes && { payloadIndexes } }, context),
+    handle: async (api, { params, body: { efSearch, payloadIndexes, replication } }, context) => ({
+      collection: await update(api, { name: params['collection']!, efSearch, payloadIndexes: payloadIndexes && { payloadIndexes }, replication }, context),
     }),
   }),
   jsonRoute({

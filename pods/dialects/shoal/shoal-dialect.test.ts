@@ -173,6 +173,14 @@ const cases: readonly Case[] = [
     reply: { collection: description },
   },
   {
+    name: 'change what replication is wanted',
+    http: { route: `PATCH ${one}`, params: docs, body: { replication: { replicas: 3 } } },
+    grpc: { method: 'updateCollection', request: UpdateCollectionRequest.fromPartial({ name: 'docs', replication: { replicas: 3 } }) },
+    call: { method: 'collections.update', args: ['docs', { replication: { replicas: 3 } }] },
+    answer: description,
+    reply: { collection: description },
+  },
+  {
     name: 'delete a collection',
     http: { route: `DELETE ${one}`, params: docs },
     grpc: { method: 'deleteCollection', request: { name: 'docs' } },

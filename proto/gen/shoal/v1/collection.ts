@@ -82,7 +82,14 @@ export interface UpdateCollectionRequest {
     | number
     | undefined;
   /** Replaces the whole list; absent leaves it alone. */
-  payloadIndexes: PayloadIndexes | undefined;
+  payloadIndexes:
+    | PayloadIndexes
+    | undefined;
+  /**
+   * What is absent stays as it is. Answers when every shard has it in its record: more replicas are being made by then,
+   * and a higher min_in_sync counts once so many are in sync.
+   */
+  replication: Replication | undefined;
 }
 
 export interface PayloadIndexes {
@@ -799,7 +806,7 @@ export const GetCollectionResponse: MessageFns<GetCollectionResponse> = {
 };
 
 function createBaseUpdateCollectionRequest(): UpdateCollectionRequest {
-  return { name: "", efSearch: undefined, payloadIndexes: undefined };
+  return { name: "", efSearch: undefined, payloadIndexes: undefined, replication: undefined };
 }
 
 export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
@@ -812,6 +819,9 @@ export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
     }
     if (message.payloadIndexes !== undefined) {
       PayloadIndexes.encode(message.payloadIndexes, writer.uint32(26).fork()).join();
+    }
+    if (message.replication !== undefined) {
+      Replication.encode(message.replication, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -853,6 +863,14 @@ export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
             message.payloadIndexes = PayloadIndexes.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.replication = Replication.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -874,6 +892,9 @@ export const UpdateCollectionRequest: MessageFns<UpdateCollectionRequest> = {
     message.efSearch = object.efSearch ?? undefined;
     message.payloadIndexes = (object.payloadIndexes !== undefined && object.payloadIndexes !== null)
       ? PayloadIndexes.fromPartial(object.payloadIndexes)
+      : undefined;
+    message.replication = (object.replication !== undefined && object.replication !== null)
+      ? Replication.fromPartial(object.replication)
       : undefined;
     return message;
   },
