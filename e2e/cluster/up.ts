@@ -10,7 +10,7 @@ import { makeIdentities, type Identities } from './certificates.ts';
 import { ClusterError } from './cluster-error.ts';
 import { run, say, tryRun } from './command.ts';
 import { contourPort, controlPlaneOf, ingressNamespace, loadBalancerFile, storageNamespace, type ControlPlane, type Programs } from './control-plane.ts';
-import { makeControlGroup } from './control-groups.ts';
+import { giveWeight, makeControlGroup } from './control-groups.ts';
 import type { Cluster, ClusterNode } from './description.ts';
 import { envoyProgram } from './envoy.ts';
 import { importImage } from './images/import.ts';
@@ -23,6 +23,8 @@ import { registerCluster } from './state.ts';
 import { keepKernelSettings } from './kernel-settings.ts';
 
 const readyTimeoutMs = 180_000;
+/** As many processes of the machine the pods of a cluster weigh together: as a few of the larger ones would by themselves. */
+const podWeight = 8;
 
 export async function up(name: string): Promise<Cluster> {
   const startedMs = performance.now();
@@ -37,6 +39,7 @@ export async function up(name: string): Promise<Cluster> {
   writeAddonFiles(cluster);
   const groups = [cluster.controlPlane.controlGroup, ...cluster.nodes.flatMap((node) => [node.controlGroup, node.podControlGroup])];
   for (const group of groups) makeControlGroup(group);
+  giveWeight(cluster.controlGroup, podWeight);
 
   step('control plane, containerd');
   for (const node of cluster.nodes) {
