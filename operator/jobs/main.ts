@@ -17,7 +17,11 @@ const jobs: Readonly<Record<string, (argv: readonly string[]) => Promise<number>
 
 export async function main([name = '', ...argv]: readonly string[]): Promise<number> {
   const job = Object.hasOwn(jobs, name) ? jobs[name] : undefined;
-  if (job !== undefined) return job(argv);
+  if (job !== undefined) {
+    // The clock's timers keep no process alive, and a job that waits has nothing else.
+    const alive = setInterval(() => undefined, 60_000);
+    return job(argv).finally(() => clearInterval(alive));
+  }
   process.stderr.write(`shoal job: ${name === '' ? 'which one?' : `there is no "${name}"`} There is ${Object.keys(jobs).join(', ')}.\n`);
   return 2;
 }

@@ -14,6 +14,8 @@ export interface Installation {
   upgrade(values: object): Promise<void>;
   /** Throws what helm says when a hook refuses. */
   uninstall(): Promise<void>;
+  /** What makes helm go on after a refused uninstall. */
+  resume(): Promise<void>;
   /** `helm test`; its log when it fails. */
   test(): Promise<void>;
 }
@@ -45,7 +47,7 @@ export async function installShoal(t: Owner, cluster: TestCluster, values: objec
   // Before the namespace goes, which would wait for an operator that has gone.
   atEnd(t, async () => {
     if (!isThere || process.env['SHOAL_KEEP'] === '1') return;
-    await helm(['upgrade', release, chartDirectory, '--values', '-'], given({ uninstall: { withCollections: true } }));
+    await cluster.kubectl(['delete', 'vectorcollections', '-n', namespace, '-l', '!shoal.dev/system', '--wait=false']);
     await helm(['uninstall', release, '--wait']);
   });
   await helm(['install', release, chartDirectory, '--values', '-', '--wait'], given({}));
@@ -61,6 +63,10 @@ export async function installShoal(t: Owner, cluster: TestCluster, values: objec
     async uninstall() {
       await helm(['uninstall', release, '--wait']);
       isThere = false;
+    },
+    async resume() {
+      const [{ revision }] = JSON.parse(await cluster.helm(['list', '--all', '--namespace', namespace, '--output', 'json'])) as [{ revision: string }];
+      await helm(['rollback', release, revision, '--wait']);
     },
     async test() {
       await helm(['test', release, '--logs']);

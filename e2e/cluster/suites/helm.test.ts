@@ -55,6 +55,7 @@ await describe('an installation', { concurrency: false }, () => {
   });
 
   test('told to, it goes whole; the first key stays, and the volumes of shared pools and of what is retained', async () => {
+    await shoal.resume();
     await shoal.upgrade({ uninstall: { withCollections: true } });
     await shoal.uninstall();
     for (const kind of ['vectorcollections', 'vectorpools', 'vectorshards', 'statefulsets', 'deployments', 'poddisruptionbudgets', 'networkpolicies', 'roles']) assert.deepEqual(await names(kind), [], kind);
