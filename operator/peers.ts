@@ -5,7 +5,7 @@
  */
 
 import type { PodClient, PodService } from '../pods/domain/pod-service.ts';
-import type { Clock } from '../pods/kernel/clock.ts';
+import { daysUntil, type Clock } from '../pods/kernel/clock.ts';
 import type { OperatorConfig } from '../pods/kernel/config.ts';
 import { ShoalError } from '../pods/kernel/errors.ts';
 import type { Logger } from '../pods/kernel/logger.ts';
@@ -16,8 +16,8 @@ import type { PeerIdentity } from '../pods/wire/peer-identity.ts';
 import { PeerTls, type PeerTlsMaterial } from '../pods/wire/peer-tls.ts';
 import { PeerTransport } from '../pods/wire/peer-transport.ts';
 import { podAddresses } from '../pods/wire/pod-addresses.ts';
-import { CertificateKeeper, type Looked, type SecretStore } from './certificates/certificate-keeper.ts';
-import type { SeenSecret } from './observe/objects.ts';
+import { CertificateKeeper, type Looked } from './certificates/certificate-keeper.ts';
+import { kubeSecretStore } from './certificates/kube-secret-store.ts';
 import type { ObjectWriter } from './runtime/apply.ts';
 
 export interface PeersOptions {
@@ -30,9 +30,7 @@ export interface PeersOptions {
   readonly metrics: Metrics;
 }
 
-const day = 86_400_000;
-/** Certificates are renewed long before they end; the authority that issues them lasts for years. */
-const times = { leafMs: 90 * day, authorityMs: 3_650 * day, overlapMs: 3_600_000 };
+const hour = 3_600_000;
 
 export class Peers implements PodClient {
   readonly #options: PeersOptions;
@@ -53,9 +51,9 @@ export class Peers implements PodClient {
     }
     let seen: Looked | undefined;
     this.#keeper = new CertificateKeeper({
-      store: secretStore(writer),
+      store: kubeSecretStore(writer),
       namespace: config.namespace,
-      times,
+      times: { leafMs: config.certificateHours * hour, authorityMs: config.authorityHours * hour, overlapMs: config.authorityOverlapHours * hour },
       clock,
       logger,
       onLooked: (looked) => {
@@ -63,9 +61,11 @@ export class Peers implements PodClient {
         this.#take(looked);
       },
     });
+    metrics.observe('certificateDays', () => (seen?.authorityExpiresAtMs === undefined ? [] : [{ labels: { certificate: 'authority' }, value: daysUntil(seen.authorityExpiresAtMs, clock) }]));
     await this.#keeper.start();
     if (seen?.own === undefined) throw new ShoalError('UNAVAILABLE', `the operator has no certificate of its own: ${seen?.refusals.join('; ') ?? 'nothing was issued'}`);
     this.#tls = new PeerTls(materialOf(seen.own), { namespace: config.namespace, requireRoles: true, serverName: config.internalServerName });
+    metrics.observe('certificateDays', () => [{ labels: { certificate: 'internal' }, value: daysUntil(this.#tls!.expiresAtMs, clock) }]);
     this.#transport = new PeerTransport({ self, resolve: podAddresses(config.podAddresses, config.namespace), tls: this.#tls, clock, random, logger, metrics });
   }
 
@@ -88,16 +88,4 @@ export class Peers implements PodClient {
 
 function materialOf({ certificate, key, authorities }: NonNullable<Looked['own']>): PeerTlsMaterial {
   return { certificate: Buffer.from(certificate), key: Buffer.from(key), authorities: Buffer.from(authorities) };
-}
-
-function secretStore(writer: ObjectWriter): SecretStore {
-  return {
-    read: async (name) => (await writer.read('Secret', name)) as SeenSecret | undefined,
-    async create(secret) {
-      await writer.create('Secret', secret);
-    },
-    async replace(secret) {
-      await writer.swap('Secret', secret);
-    },
-  };
 }

@@ -128,11 +128,11 @@ export class CertificateKeeper {
       this.#warn(looked.refusals);
       onLooked?.(looked);
       first();
-      pauseMs = Math.min(limits.certificateLookMsMax, Math.max(limits.certificateLookMsMin, looked.nextAtMs - clock.nowMs()));
+      pauseMs = Math.min(limits.certificateLookMsMax, Math.max(limits.certificateLookMs, looked.nextAtMs - clock.nowMs()));
     } catch (error) {
       this.#failureCount++;
       logger.warn({ error }, 'the internal certificates could not be looked after; trying again');
-      pauseMs = Math.min(limits.certificateLookMsMax, limits.certificateLookMsMin * 2 ** Math.min(this.#failureCount, 16));
+      pauseMs = Math.min(limits.certificateLookMsMax, limits.certificateLookMs * 2 ** Math.min(this.#failureCount, 16));
     }
     if (!this.#isClosed) this.#timer = clock.after(pauseMs, again);
   }

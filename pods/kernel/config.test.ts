@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isLoopback, readServerConfig, serverOptions, type ServerConfig } from './config.ts';
+import { isLoopback, readOperatorConfig, readServerConfig, serverOptions, type ServerConfig } from './config.ts';
 import { ShoalError } from './errors.ts';
 import { optionsHelp, printableOptions, type ConfigSources } from './options.ts';
 
@@ -60,6 +60,12 @@ for (const [name, argv, environment, file, code, message] of wrong) {
     );
   });
 }
+
+test('an overlap of authorities fits into the last third of what it overlaps', () => {
+  const read = (...argv: string[]): unknown => readOperatorConfig(sources(['--image', 'shoal', ...argv])).authorityOverlapHours;
+  assert.deepEqual([read(), read('--authority-overlap-hours', '240')], [24, 240]);
+  for (const argv of [['--authority-overlap-hours', '241'], ['--authority-hours', '71']]) assert.throws(() => read(...argv), { code: 'INVALID_ARGUMENT', message: /^--authority-overlap-hours \d+ is more than a third of/ });
+});
 
 test('API keys come from either variable and are never printed', () => {
   const config: ServerConfig = readServerConfig(sources([], { API_KEYS: 'hush-1, hush-2,' }));

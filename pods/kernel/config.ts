@@ -236,6 +236,33 @@ const operation = {
     default: true,
     help: 'Issue and renew the certificates of pods, gateways and itself; off where somebody else writes their Secrets.',
   },
+  certificateHours: {
+    type: 'number',
+    minimum: 0.01,
+    maximum: 87_600,
+    flag: 'certificate-hours',
+    variables: ['SHOAL_CERTIFICATE_HOURS'],
+    default: 720,
+    help: 'How long a certificate that it issues lasts, in hours; it is renewed after two thirds of that.',
+  },
+  authorityHours: {
+    type: 'number',
+    minimum: 0.01,
+    maximum: 876_000,
+    flag: 'authority-hours',
+    variables: ['SHOAL_AUTHORITY_HOURS'],
+    default: 43_800,
+    help: 'How long the authority lasts that they come from, in hours; it is replaced after two thirds of that.',
+  },
+  authorityOverlapHours: {
+    type: 'number',
+    minimum: 0.01,
+    maximum: 8_760,
+    flag: 'authority-overlap-hours',
+    variables: ['SHOAL_AUTHORITY_OVERLAP_HOURS'],
+    default: 24,
+    help: 'While one authority replaces another, how long each step waits for all processes to have read their files, in hours.',
+  },
   applySchemas: { type: 'boolean', flag: 'apply-crds', variables: ['SHOAL_APPLY_CRDS'], default: true, help: 'Bring the CustomResourceDefinitions to this version when it begins to lead.' },
   leaseName: { type: 'string', flag: 'lease-name', variables: ['SHOAL_LEASE_NAME'], default: 'shoal-operator', help: 'Lease by which several operators of a namespace agree on one that works.' },
 } as const satisfies Record<string, OptionDeclaration>;
@@ -317,6 +344,11 @@ export function readOperatorConfig(sources: ConfigSources): OperatorConfig {
   const { image } = config;
   if (image === undefined) throw invalid('--image is missing: data pods are made of it');
   checkPeers(config);
+  const { certificateHours, authorityHours, authorityOverlapHours } = config;
+  // What is renewed after two thirds of its life must not end while a replacement waits.
+  if (3 * authorityOverlapHours > Math.min(certificateHours, authorityHours)) {
+    throw invalid(`--authority-overlap-hours ${authorityOverlapHours} is more than a third of --certificate-hours ${certificateHours} or of --authority-hours ${authorityHours}`);
+  }
   return { ...config, image };
 }
 

@@ -196,6 +196,8 @@ export const limits = {
   shardRetryMsMax: 15_000,
   shardRetryFirstPauseMs: 10,
   shardRetryPauseMsMax: 500,
+  /** How often it is looked whether the primary that has not answered leads yet. */
+  successionLookMs: 250,
   /** Reads of the metadata that contradictions cause, over all requests of the process. */
   mapRefreshesPerSecondMax: 20,
   /** A replica that failed is passed over for so long while there are others. */
@@ -282,7 +284,7 @@ export const limits = {
   wireDistrustedMsMax: 120_000,
   /** The operator looks after the internal certificates again after so long, sooner when something is due. */
   certificateLookMsMax: 60_000,
-  certificateLookMsMin: 1_000,
+  certificateLookMs: 1_000,
 
   // Credentials: how long a checked key is believed, hence how long a revoked one may live on in other processes
   keyCacheMs: 5_000,
