@@ -5,10 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import type { Filter } from '../../pods/domain/filter.ts';
-import { compileFilter } from '../../pods/domain/filter-match.ts';
-import type { Payload } from '../../pods/domain/point.ts';
-import type { ItemOutcome, OperationResult, WriteCondition } from '../../pods/domain/write.ts';
+import type { Filter } from '../../../pods/domain/filter.ts';
+import { compileFilter } from '../../../pods/domain/filter-match.ts';
+import type { Payload } from '../../../pods/domain/point.ts';
+import type { ItemOutcome, OperationResult, WriteCondition } from '../../../pods/domain/write.ts';
 
 export type Item =
   | { readonly kind: 'upsert'; readonly id: string; readonly vector: Float32Array; readonly payload: Payload; readonly text?: string; readonly condition?: WriteCondition }

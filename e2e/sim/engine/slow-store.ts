@@ -1,7 +1,7 @@
 /** A store whose calls take a few turns of the event loop, as those of a real one do, by seed. */
 
-import { below, type Random } from '../../pods/kernel/random.ts';
-import type { KeyValueStore } from '../../pods/storage/key-value-store.ts';
+import { below, type Random } from '../../../pods/kernel/random.ts';
+import type { KeyValueStore } from '../../../pods/storage/key-value-store.ts';
 
 export function slowStore(store: KeyValueStore, random: Random): KeyValueStore {
   const pause = async (): Promise<void> => {

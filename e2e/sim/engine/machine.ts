@@ -3,20 +3,20 @@
  * most one process on it. A power loss or a kill hits disk and store at the same instant.
  */
 
-import type { VectorApi } from '../../pods/api/vector-api.ts';
-import { faultyFileSystem, type FaultyFileSystem } from '../../pods/kernel/faulty-file-system.ts';
-import { silentLogger } from '../../pods/kernel/logger.ts';
-import { below, type Random } from '../../pods/kernel/random.ts';
-import { openPodLog } from '../../pods/log/pod-log.ts';
-import { openLocalMetadata } from '../../pods/metadata/local-metadata.ts';
-import { createRouter } from '../../pods/router/router.ts';
-import { openDataDirectory } from '../../pods/service/data-directory.ts';
-import type { DataPod } from '../../pods/service/data-pod.ts';
-import { startOnlyPod, type OnlyPod } from '../../pods/standalone/only-pod.ts';
-import { openFaultyStore, type FaultyStore } from '../../pods/storage/faulty-store.ts';
-import { noMetrics } from '../../pods/telemetry/metrics.ts';
-import { SimulatedClock } from './simulated-clock.ts';
-import { simulatedGraphFactory } from './simulated-graph.ts';
+import type { VectorApi } from '../../../pods/api/vector-api.ts';
+import { faultyFileSystem, type FaultyFileSystem } from '../../../pods/kernel/faulty-file-system.ts';
+import { silentLogger } from '../../../pods/kernel/logger.ts';
+import { below, type Random } from '../../../pods/kernel/random.ts';
+import { openPodLog } from '../../../pods/log/pod-log.ts';
+import { openLocalMetadata } from '../../../pods/metadata/local-metadata.ts';
+import { createRouter } from '../../../pods/router/router.ts';
+import { openDataDirectory } from '../../../pods/service/data-directory.ts';
+import type { DataPod } from '../../../pods/service/data-pod.ts';
+import { startOnlyPod, type OnlyPod } from '../../../pods/standalone/only-pod.ts';
+import { openFaultyStore, type FaultyStore } from '../../../pods/storage/faulty-store.ts';
+import { noMetrics } from '../../../pods/telemetry/metrics.ts';
+import { SimulatedClock } from '../simulated-clock.ts';
+import { simulatedGraphFactory } from '../simulated-graph.ts';
 import { slowStore } from './slow-store.ts';
 
 export const dataRoot = '/data';
