@@ -8,8 +8,13 @@ import { HashRing, splitHashSpace } from '../../../pods/domain/hash-range.ts';
 import { PointServiceService as pointMethods, UpsertPointsRequest } from '../../../proto/gen/shoal/v1/point.ts';
 import { packVector } from '../shoal-client.ts';
 import { pause } from '../timeouts.ts';
-import type { Cluster } from './cluster.ts';
 import { RetryingClient } from './retrying-client.ts';
+
+/** Where it sends to. */
+export interface LoadTarget {
+  readonly gateways: readonly { readonly name: string; readonly grpcAddress: string }[];
+  readonly key: string;
+}
 
 export interface LoadOptions {
   readonly collection: string;
@@ -37,7 +42,7 @@ const failuresKept = 10;
 export class Load {
   /** Requests that failed for good, each with all its tries; the first of them. */
   readonly failures: string[] = [];
-  readonly #cluster: Cluster;
+  readonly #target: LoadTarget;
   readonly #options: LoadOptions;
   /** No other load sends under the names of its clients. */
   readonly #name = randomUUID().slice(0, 8);
@@ -51,8 +56,8 @@ export class Load {
   #reads = 0;
   #isStopped = false;
 
-  constructor(cluster: Cluster, options: LoadOptions) {
-    this.#cluster = cluster;
+  constructor(target: LoadTarget, options: LoadOptions) {
+    this.#target = target;
     this.#options = options;
     const ring = new HashRing(splitHashSpace(options.shardCount));
     this.#ids = Array.from({ length: options.writerCount }, (_, writer) => idsOf(writer, options.idCount ?? 100, (id) => ring.ownerOf(id) === writer % options.shardCount));
@@ -92,7 +97,7 @@ export class Load {
   }
 
   #client(): RetryingClient {
-    const client = new RetryingClient(this.#cluster.gateways, this.#cluster.key, this.#clients.length);
+    const client = new RetryingClient(this.#target.gateways, this.#target.key, this.#clients.length);
     this.#clients.push(client);
     return client;
   }
