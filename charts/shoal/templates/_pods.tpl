@@ -56,4 +56,6 @@ capabilities: { drop: [ALL] }
   value: /etc/shoal/internal-tls/tls.key
 - name: SHOAL_INTERNAL_TLS_CA
   value: /etc/shoal/internal-tls/ca.crt
+- name: SHOAL_INTERNAL_REQUIRE_ROLES
+  value: "true"
 {{- end }}

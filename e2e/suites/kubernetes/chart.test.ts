@@ -45,6 +45,7 @@ const everything = {
   },
   networkPolicies: { gatewayFrom: [{ namespaceSelector: { matchLabels: { a: 'b' } } }], metricsFrom: [{ podSelector: {} }] },
   monitoring: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' } }, dashboards: { enabled: true } },
+  internalTls: { issuer: 'cert-manager', issuerRef: { name: 'internal', kind: 'Issuer' } },
   uninstall: { withCollections: true },
 };
 const contour = [join(chartDirectory, 'values-contour.yaml')];
@@ -83,6 +84,7 @@ describe('values that the schema refuses', () => {
     ['an unknown dialect', { ingress: { dialectHosts: { esperanto: 'a.example.com' } } }, /esperanto/],
     ['a host with a path', { ingress: { http: { host: 'example.com/api' } } }, /ingress\/http\/host/],
     ['an access mode for many', { dataPods: { volumeAccessMode: 'ReadWriteMany' } }, /volumeAccessMode/],
+    ['cert-manager without an issuer', { internalTls: { issuer: 'cert-manager' } }, /issuerRef/],
     ['an unknown level', { logLevel: 'loud' }, /logLevel/],
     ['an annotation that is no string', { gateway: { service: { annotations: { weight: 1 } } } }, /annotations\/weight/],
   ];
@@ -141,8 +143,8 @@ describe('on a real API server', () => {
     test(`${name}: every object is taken, and keeps all that the chart says`, async () => {
       const namespace = await namespaceFor(kubernetes);
       const objects = await renderChart({ ...options, namespace });
-      // Of the Prometheus operator, which is not there.
-      const taken = objects.filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'));
+      // Of the Prometheus operator and cert-manager, which are not there.
+      const taken = objects.filter(({ apiVersion }) => !/^(monitoring\.coreos\.com|cert-manager\.io)\//.test(apiVersion));
       // Which a controller would make.
       await kubernetes.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } }, ...taken);
       for (const object of taken) {
