@@ -156,6 +156,43 @@ test('a switchover: a write waits for the new primary and fails no client', asyn
   assert.equal(metrics.counts['routerRetries write NOT_PRIMARY'], pods.calls.length - 1);
 });
 
+describe('a primary that hangs while another comes to lead', () => {
+  const hung = (): ReturnType<typeof setUp> => {
+    const all = setUp();
+    all.pods.behaviours.set('a', answersAfter(all.clock, 60_000));
+    all.clock.after(1_000, () => all.routes.set(testRoute(['b', 'c'])));
+    return all;
+  };
+  for (const name of ['linearizable read', 'write with a number'] as const) {
+    test(`${name}: goes to the next`, async () => {
+      const { clock, shard, pods, context } = hung();
+      const startMs = clock.monotonicMs();
+      assert.deepEqual(await outcomeOf(clock, send[name]!(shard, context())), searchAnswer('b'));
+      const tookMs = clock.monotonicMs() - startMs;
+      assert.ok(tookMs <= 1_000 + 2 * limits.successionLookMs + 2 * limits.shardRetryFirstPauseMs, `it took ${tookMs} ms; the news came at 1000`);
+      assert.deepEqual([pods.asked, pods.calls.map(({ signal }) => signal.aborted)], [['a', 'b'], [true, false]]);
+    });
+  }
+  for (const name of ['write', 'deletion by filter'] as const) {
+    test(`${name}: waits, as nobody else knows what became of it`, async () => {
+      const { clock, shard, pods, context } = hung();
+      assert.equal(await outcomeOf(clock, send[name]!(shard, context(5_000))), 'DEADLINE_EXCEEDED');
+      assert.deepEqual(pods.asked, ['a']);
+    });
+  }
+  test('what is refused afterwards does not take back that it may have been done', async () => {
+    const { clock, shard, pods, context } = hung();
+    pods.behaviours.set('b', fails('NOT_ENOUGH_IN_SYNC'));
+    assert.equal(await outcomeOf(clock, shard.write(context(), upsert, idempotency)), 'OUTCOME_UNKNOWN');
+  });
+  test('one that leads no more and answers at once is heard', async () => {
+    const { clock, shard, pods, context } = hung();
+    pods.behaviours.set('a', answersAfter(clock, 1_000 + limits.successionLookMs - 10));
+    assert.deepEqual(await outcomeOf(clock, shard.write(context(), upsert, idempotency)), searchAnswer('a'));
+    assert.deepEqual(pods.asked, ['a']);
+  });
+});
+
 test('pauses grow up to their bound, with chance in them', async () => {
   const { shard, pods, context, clock } = setUp();
   pods.behaviours.set('a', fails('UNAVAILABLE'));

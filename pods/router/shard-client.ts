@@ -23,6 +23,7 @@ import { ReplicaRace } from './replica-race.ts';
 import { requestKinds } from './request-kinds.ts';
 import { contradictsMap, leavesDoubt, mayBeSentAgain, type Repeatability } from './retry-rule.ts';
 import type { ShardRoute } from './routed-collection.ts';
+import { askWhileItLeads } from './succession.ts';
 
 /** What the client needs of the cluster map. */
 export interface Routes {
@@ -134,13 +135,26 @@ export class ShardClient {
     }
   }
 
-  async #send<Answer>(route: ShardRoute, context: ShardContext, { name, consistency, send }: Request<Answer>): Promise<Answer> {
+  async #send<Answer>(route: ShardRoute, context: ShardContext, { name, consistency, repeatability, send }: Request<Answer>): Promise<Answer> {
     const { primary, inSync } = route;
     if (primary === undefined) throw new ShoalError('NOT_PRIMARY', `shard ${route.shardUID} has no primary yet`);
     const ask = (pod: string, at: ShardContext): Promise<Answer> => send(this.#options.pods.pod(pod).shard(route), at);
     const anyReplica = requestKinds[name].answeredBy === 'by-consistency' && consistency?.level !== 'linearizable';
-    if (!anyReplica || inSync.length === 1) return ask(primary, context);
+    if (!anyReplica || inSync.length === 1) return this.#askPrimary(primary, route, context, repeatability, ask);
     return this.#race.run({ shardUID: route.shardUID, pods: inSync, lateGoesTo: consistency?.level === 'session' ? primary : undefined, context, ask });
+  }
+
+  /** Of a write that nobody would recognise when it came again, only this primary can tell what became. Where nobody else is in sync, nobody follows. */
+  #askPrimary<Answer>(primary: string, route: ShardRoute, context: ShardContext, repeatability: Repeatability, ask: (pod: string, at: ShardContext) => Promise<Answer>): Promise<Answer> {
+    const { clock, routes } = this.#options;
+    if (repeatability === 'write' || route.inSync.length === 1) return ask(primary, context);
+    const succeeded = (): ShoalError | undefined => {
+      const next = routes.current(route)?.primary;
+      if (next === primary) return undefined;
+      const [code, outcome] = repeatability === 'read' ? (['UNAVAILABLE', ''] as const) : (['OUTCOME_UNKNOWN', '; the write may or may not have happened'] as const);
+      return new ShoalError(code, `${primary} has not answered, and ${next ?? 'nobody'} leads now${outcome}`);
+    };
+    return askWhileItLeads({ clock, signal: context.signal, succeeded, ask: (signal) => ask(primary, { ...context, signal }) });
   }
 
   /** Waits for news of the shard, or a growing time with chance in it. Resolves to the failures since the last news. */
