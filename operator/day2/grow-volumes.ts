@@ -2,6 +2,7 @@
 
 import type { PoolState } from '../controllers/pool/pool-state.ts';
 import { whyForeign } from '../controllers/pool/pool-objects.ts';
+import type { SeenClaim } from '../observe/objects.ts';
 import type { ObjectWriter } from '../runtime/apply.ts';
 import { act, complete, fail, retry, task, wait, type Decision, type Task } from '../runtime/task.ts';
 import { heldBecause } from './drain-pods.ts';
@@ -52,9 +53,10 @@ export function growVolumes({ writer, reach = noFaults }: GrowVolumesDeps): Task
       const checked = nextGrowthStep(readVolumeFacts(state, growable));
       if (checked.action === 'refuse') return fail(checked.because, 'VolumesCannotGrow');
       for (const { name } of step.claims) {
-        const claim = (await writer.read('PersistentVolumeClaim', name)) as { readonly metadata: { readonly name: string }; readonly spec: { readonly resources?: object } } | undefined;
+        const claim = (await writer.read('PersistentVolumeClaim', name)) as SeenClaim | undefined;
         if (claim === undefined) continue;
-        await writer.swap('PersistentVolumeClaim', { ...claim, spec: { ...claim.spec, resources: { ...claim.spec.resources, requests: { storage: state.pool.spec.storage.size } } } } as object);
+        // The one field, and only of the claim as it was read: applying would make one that has gone.
+        await writer.apply('PersistentVolumeClaim', { metadata: { name }, spec: { resources: { requests: { storage: state.pool.spec.storage.size } } } } as object, { ifVersion: claim.metadata.resourceVersion });
         await reach('grow-claim-patched');
       }
       return retry(0, step.because);
