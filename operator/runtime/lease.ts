@@ -20,7 +20,7 @@ import type { KubeClient } from '../../pods/kube/client.ts';
 import { pathOf } from './kinds.ts';
 
 export interface LeaseOptions {
-  readonly client: KubeClient;
+  readonly client: Pick<KubeClient, 'read' | 'write'>;
   readonly namespace: string;
   readonly name: string;
   /** Of this process, never of another one: with a random part. */
