@@ -1,6 +1,7 @@
 /** Runs a program to its end, within a bound. */
 
 import { spawn } from 'node:child_process';
+import { delimiter } from 'node:path';
 
 export interface CommandOptions {
   readonly timeoutMs?: number;
@@ -18,6 +19,11 @@ export interface CommandOutcome {
 
 const timeoutMsDefault = 60_000;
 
+/** Also where Debian keeps programs for administrators, which a shell that was not logged in lacks. */
+export function searchPath(): string {
+  return [process.env['PATH'] ?? '', '/usr/sbin', '/sbin'].filter((part) => part !== '').join(delimiter);
+}
+
 /** What it printed; an error with its complaint when it fails. */
 export async function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await tryRun(program, args, options);
@@ -28,7 +34,7 @@ export async function run(program: string, args: readonly string[], options: Com
 
 export function tryRun(program: string, args: readonly string[], { timeoutMs = timeoutMsDefault, input, env, cwd }: CommandOptions = {}): Promise<CommandOutcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL', ...(env && { env }), ...(cwd && { cwd }) });
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL', env: { ...(env ?? process.env), PATH: searchPath() }, ...(cwd && { cwd }) });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -7,7 +7,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmSync 
 import { join } from 'node:path';
 import { say, run } from './command.ts';
 import { killProcessesIn, removeControlGroup } from './control-groups.ts';
-import { clustersDirectory, type Cluster } from './description.ts';
+import { clustersDirectory, type Cluster, type ClusterNode } from './description.ts';
 import { restoreKernelSettings } from './kernel-settings.ts';
 import { removeNetwork } from './network.ts';
 import { networkName } from './node.ts';
@@ -36,8 +36,15 @@ export async function down(name: string): Promise<boolean> {
   return true;
 }
 
-/** What a node that loses its power loses too: sockets of shims that nobody will answer on. */
-export function removeShimSockets({ nodes }: Pick<Cluster, 'nodes'>): void {
+/** What a node keeps in memory only is gone when its power is: mounts, and what containerd knows of running containers. */
+export async function forgetRunningContainers(node: ClusterNode): Promise<void> {
+  removeShimSockets({ nodes: [node] });
+  await unmountBelow(node.directory);
+  rmSync(join(node.directory, 'containerd', 'state'), { recursive: true, force: true });
+}
+
+/** Nobody will answer on them. */
+function removeShimSockets({ nodes }: Pick<Cluster, 'nodes'>): void {
   for (const { directory } of nodes) {
     const tasks = join(directory, 'containerd', 'state', 'io.containerd.runtime.v2.task', 'k8s.io');
     if (!existsSync(tasks)) continue;
@@ -51,7 +58,7 @@ export function removeShimSockets({ nodes }: Pick<Cluster, 'nodes'>): void {
 }
 
 /** The innermost first, until none is left: mounts may lie on each other. */
-export async function unmountBelow(directory: string): Promise<void> {
+async function unmountBelow(directory: string): Promise<void> {
   for (let round = 1; ; round++) {
     const points = mountPointsBelow(directory);
     if (points.length === 0) return;

@@ -10,9 +10,14 @@ const namespacesDirectory = '/run/netns';
 /** Namespaces do not outlive the machine's run, so the mark that they are complete names it. */
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
+/** Whether all of it is there. After a restart of the machine it is not. */
+export function hasNetwork(cluster: Cluster): boolean {
+  const mark = markOf(cluster);
+  return existsSync(mark) && readFileSync(mark, 'utf8') === bootId() && namespacesOf(cluster).every(exists);
+}
+
 export async function makeNetwork(cluster: Cluster): Promise<void> {
-  const mark = join(cluster.directory, 'network');
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === bootId() && namespacesOf(cluster).every(exists)) return;
+  if (hasNetwork(cluster)) return;
   await removeNetwork(cluster);
   const inUse = (await run('ip', ['route', 'show', cluster.subnet])).trim();
   if (inUse !== '') throw new ClusterError(`${cluster.subnet} is in use on this machine: ${inUse}`);
@@ -46,12 +51,12 @@ export async function makeNetwork(cluster: Cluster): Promise<void> {
     ...routes.map(({ subnet, via }) => `route add ${subnet} via ${via}`),
     `route add ${cluster.serviceSubnet} via ${cluster.controlPlane.address}`,
   ]);
-  writeFileSync(mark, bootId());
+  writeFileSync(markOf(cluster), bootId());
 }
 
 /** Processes that are still in it keep their sockets, but reach nobody. */
 export async function removeNetwork(cluster: Cluster): Promise<void> {
-  rmSync(join(cluster.directory, 'network'), { force: true });
+  rmSync(markOf(cluster), { force: true });
   // With one end of a pair its other end goes, and with the interface the machine's routes.
   if (existsSync(`/sys/class/net/${cluster.machineInterface}`)) await run('ip', ['link', 'del', cluster.machineInterface]);
   for (const namespace of namespacesOf(cluster)) if (exists(namespace)) await run('ip', ['netns', 'del', namespace]);
@@ -69,6 +74,10 @@ export function reconnect(cluster: Cluster, place: Place): Promise<void> {
 export async function isCutOff(cluster: Cluster, place: Place): Promise<boolean> {
   const { stdout } = await tryRun('ip', ['-n', cluster.switchNamespace, '-o', 'link', 'show', 'dev', portOf(place)]);
   return !/<[^>]*\bUP\b[^>]*>/.test(stdout);
+}
+
+function markOf(cluster: Cluster): string {
+  return join(cluster.directory, 'network');
 }
 
 function placesOf(cluster: Cluster): Place[] {

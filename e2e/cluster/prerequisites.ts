@@ -3,7 +3,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ClusterError } from './cluster-error.ts';
-import { run, say, tryRun } from './command.ts';
+import { run, say, searchPath, tryRun } from './command.ts';
 
 interface Requirement {
   /** A program, or the path of a file. */
@@ -28,9 +28,14 @@ export const requirements: readonly Requirement[] = [
 
 const installTimeoutMs = 5 * 60_000;
 
-export async function ensurePrerequisites(): Promise<void> {
+/** Without these nothing can be done at all. */
+export function mustBeRoot(): void {
   if (process.platform !== 'linux') throw new ClusterError('a cluster of network namespaces and containers needs Linux; elsewhere set KUBECONFIG to a cluster that is there (docs/install.md)');
   if (process.getuid?.() !== 0) throw new ClusterError('a cluster makes network namespaces, mounts and containers: run this as root, or set KUBECONFIG to a cluster that is there (docs/install.md)');
+}
+
+export async function ensurePrerequisites(): Promise<void> {
+  mustBeRoot();
   const packages = missingPackages();
   if (packages.length === 0) return;
   if (!isThere('apt-get')) throw new ClusterError(`missing: ${missing().join(', ')}; install them (on Debian they are in ${packages.join(' ')})`);
@@ -56,8 +61,7 @@ function missingPackages(): string[] {
 
 function isThere(needs: string): boolean {
   if (needs.startsWith('/')) return existsSync(needs);
-  const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  return directories.some((directory) => {
+  return searchPath().split(delimiter).some((directory) => {
     try {
       accessSync(join(directory, needs), constants.X_OK);
       return true;

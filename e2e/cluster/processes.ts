@@ -11,6 +11,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statS
 import { join } from 'node:path';
 import { pause } from '../framework/timeouts.ts';
 import { processesFile } from './control-groups.ts';
+import { searchPath } from './command.ts';
 import type { Cluster, Place } from './description.ts';
 import { startTimeOf } from './process-table.ts';
 
@@ -54,7 +55,7 @@ export function startProcess(cluster: Cluster, spec: ProcessSpec): void {
       detached: true,
       stdio: ['ignore', output, output],
       cwd: cluster.directory,
-      env: { PATH: process.env['PATH'] ?? '', HOME: '/root', ...spec.env },
+      env: { PATH: searchPath(), HOME: '/root', ...spec.env },
     });
     if (child.pid === undefined) throw new Error(`${spec.name} cannot be started`);
     child.once('error', () => undefined);

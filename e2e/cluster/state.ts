@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { clusterNumberMax, clustersDirectory, describeCluster, type Cluster } from './description.ts';
 import { startTimeOf } from './process-table.ts';
 import { ClusterError } from './cluster-error.ts';
+import { mustBeRoot } from './prerequisites.ts';
 
 const fileName = 'cluster.json';
 
@@ -62,6 +63,7 @@ export function forgetCluster(cluster: Cluster): void {
 
 /** One command at a time for each cluster; a command that died holds nothing. */
 export async function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
+  mustBeRoot();
   mkdirSync(clustersDirectory, { recursive: true });
   const file = join(clustersDirectory, `.${name}.lock`);
   const mine = JSON.stringify({ pid: process.pid, startTime: startTimeOf(process.pid) });

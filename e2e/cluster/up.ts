@@ -10,12 +10,13 @@ import { makeIdentities, type Identities } from './certificates.ts';
 import { ClusterError } from './cluster-error.ts';
 import { run, say, tryRun } from './command.ts';
 import { contourPort, controlPlaneOf, ingressNamespace, loadBalancerFile, storageNamespace, type ControlPlane, type Programs } from './control-plane.ts';
-import { giveWeight, makeControlGroup } from './control-groups.ts';
+import { giveWeight, killProcessesIn, makeControlGroup } from './control-groups.ts';
 import type { Cluster, ClusterNode } from './description.ts';
+import { forgetRunningContainers } from './down.ts';
 import { envoyProgram } from './envoy.ts';
 import { importImage } from './images/import.ts';
 import { systemImages, toolsImage } from './images/system-images.ts';
-import { makeNetwork } from './network.ts';
+import { hasNetwork, makeNetwork } from './network.ts';
 import { nodeProcesses, writeNodeFiles } from './node.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
 import { isRunning, lastLines, logFile, startProcess, type ProcessSpec } from './processes.ts';
@@ -34,6 +35,11 @@ export async function up(name: string): Promise<Cluster> {
   const cluster = registerCluster(name);
   step(`network ${cluster.subnet}`);
   keepKernelSettings();
+  if (!hasNetwork(cluster)) {
+    // The machine has been restarted, or an earlier attempt did not come this far: nothing of the cluster runs usefully.
+    await killProcessesIn([cluster.controlGroup]);
+    for (const node of cluster.nodes) await forgetRunningContainers(node);
+  }
   await makeNetwork(cluster);
   const identities = await makeIdentities(cluster);
   writeAddonFiles(cluster);

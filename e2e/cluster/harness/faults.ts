@@ -1,14 +1,13 @@
 /** What goes wrong with the machines of a cluster of `npm run cluster`. Each fault is undone when the test ends, if not before. */
 
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { atEnd, type Owner } from '../../framework/cleanup.ts';
 import { makeIdentities } from '../certificates.ts';
 import { run } from '../command.ts';
 import { controlPlaneOf } from '../control-plane.ts';
 import { killProcessesIn } from '../control-groups.ts';
 import type { Cluster, ClusterNode } from '../description.ts';
-import { removeShimSockets, unmountBelow } from '../down.ts';
+import { forgetRunningContainers } from '../down.ts';
 import { cutOff, reconnect } from '../network.ts';
 import { nodeProcesses } from '../node.ts';
 import { pidOf, startProcess, stopProcess } from '../processes.ts';
@@ -58,10 +57,7 @@ export function clusterFaults(cluster: Cluster): ClusterFaults {
       // First the network: a dying process must not say goodbye.
       await cutOff(cluster, node);
       await killProcessesIn([node.controlGroup, node.podControlGroup]);
-      // What lives in memory only is gone after a start.
-      removeShimSockets({ nodes: [node] });
-      await unmountBelow(node.directory);
-      rmSync(join(node.directory, 'containerd', 'state'), { recursive: true, force: true });
+      await forgetRunningContainers(node);
     },
     async restoreNode(name) {
       const node = nodeOf(name);

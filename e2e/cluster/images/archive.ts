@@ -53,6 +53,8 @@ export async function storedLayer(file: string): Promise<Layer | undefined> {
 export async function writeImageArchive(file: string, reference: string, layers: readonly Layer[], config: ImageConfig): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const work = await mkdtemp(`${file}.`);
+  // Two commands may make it at once: each writes a file of its own, and the last renaming wins.
+  const fresh = join(work, 'image.tar');
   try {
     const description = JSON.stringify({
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
@@ -70,8 +72,8 @@ export async function writeImageArchive(file: string, reference: string, layers:
     }
     await writeFile(join(work, name), description);
     await writeFile(join(work, 'manifest.json'), JSON.stringify([{ Config: name, RepoTags: [reference], Layers: files }]));
-    await run('tar', [...reproducible, '--dereference', '-C', work, '-cf', `${file}.new`, 'manifest.json', name, ...new Set(files)], { timeoutMs: tarTimeoutMs });
-    await rename(`${file}.new`, file);
+    await run('tar', [...reproducible, '--dereference', '-C', work, '-cf', fresh, 'manifest.json', name, ...new Set(files)], { timeoutMs: tarTimeoutMs });
+    await rename(fresh, file);
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -20,7 +20,7 @@ const baseInputs = ['package-lock.json', 'tools/build.mjs', 'tools/runtime.mjs']
 const programInputs = ['shoal.ts', 'pods', 'operator', 'proto', 'crds', 'package.json', 'tsconfig.json', 'LICENSE', 'tools/build.mjs'];
 const buildTimeoutMs = 10 * 60_000;
 /** Of each kind: the newest stay. */
-const keptCount = 4;
+const keptCount = 6;
 
 /** `tag`: of the image `shoal`; the program's version by default. */
 export async function shoalImage(tag: string = projectVersion()): Promise<Archive> {
