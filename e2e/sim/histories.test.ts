@@ -15,6 +15,8 @@ import { fileURLToPath } from 'node:url';
 import { goIsThere, judgeFileWithPorcupine } from '../checker/porcupine.ts';
 import type { OwnVerdict } from './history-files.ts';
 
+const wrongSeedCountMax = 20;
+
 interface Compared {
   readonly historyCount: number;
   readonly operations: number;
@@ -37,19 +39,22 @@ test('clusters that keep the rules: linearizable, say both', { skip: without }, 
 });
 
 test('a cluster that forgets which requests it has done: the same ids are not, say both', { skip: without }, async (t) => {
-  const { operations, illegal } = await compare(t, ['--mutation', 'idempotency-not-replicated', '--seeds', '20', '--minutes', '60', '--no-shrink']);
-  t.diagnostic(`of ${operations} operations, not linearizable: ${illegal.join(', ')}`);
-  assert(illegal.length > 0, 'no seed shows it in a history');
+  // A seed may show it in searches alone, about which porcupine is not asked.
+  for (let seed = 1; seed <= wrongSeedCountMax; seed++) {
+    const { operations, illegal } = await compare(t, ['--mutation', 'idempotency-not-replicated', '--seed', String(seed), '--seeds', '1', '--no-shrink'], [0, 1]);
+    if (illegal.length > 0) return t.diagnostic(`seed ${seed}: of ${operations} operations, not linearizable: ${illegal.join(', ')}`);
+  }
+  assert.fail(`none of ${wrongSeedCountMax} seeds shows it in the history of an id`);
 });
 
-/** Runs the simulation, which has to pass, and puts both verdicts on each of its histories side by side. */
-async function compare(t: TestContext, options: readonly string[]): Promise<Compared> {
+/** Runs the simulation, which ends with one of these codes, and puts both verdicts on each of its histories side by side. */
+async function compare(t: TestContext, options: readonly string[], codes: readonly number[] = [0]): Promise<Compared> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-histories-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const child = spawn(process.execPath, [fileURLToPath(new URL('./main.ts', import.meta.url)), ...options, '--histories', directory], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
   const printed = await text(child.stdout);
-  assert.equal(await ended, 0, printed);
+  assert(codes.includes((await ended) ?? -1), printed);
   const names = (await readdir(directory)).filter((name) => name.endsWith('.jsonl'));
   const illegal: string[] = [];
   let operations = 0;
