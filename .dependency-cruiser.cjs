@@ -75,6 +75,13 @@ module.exports = {
       to: { path: '^(pods|proto|e2e|shoal\\.ts)', pathNot: ['kernel', 'domain', 'telemetry', 'kube', 'metadata', 'control', 'controller'].map((name) => `^pods/${name}/`) },
     },
     {
+      name: 'x509-confined',
+      comment: 'Certificates are written in one file; whoever needs one asks it.',
+      severity: 'error',
+      from: { path: '^(pods|operator|shoal\\.ts)', pathNot: ['^operator/certificates/x509\\.ts$'] },
+      to: { path: '^node_modules/@peculiar/' },
+    },
+    {
       name: 'operator-layers',
       comment: 'What is desired and what is observed know nothing of who acts upon them.',
       severity: 'error',
