@@ -81,7 +81,11 @@ export async function clusterProgramPaths(): Promise<Programs> {
   const missing = clusterPrograms.filter((program) => !isBuilt(program));
   if (missing.length > 0) say(`to be built, once: ${missing.join(', ')}`);
   const paths: Record<string, string> = {};
-  for (const program of clusterPrograms) paths[program] = await kubernetesProgram(program);
+  for (const program of clusterPrograms) {
+    paths[program] = await kubernetesProgram(program).catch((cause: unknown) => {
+      throw new ClusterError((cause as Error).message, { cause });
+    });
+  }
   paths['envoy'] = await envoyProgram();
   return paths;
 }
