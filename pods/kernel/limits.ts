@@ -117,6 +117,8 @@ export const limits = {
   // Index and shard
   /** Component count of the tail: above it writers feel back-pressure. Every search scans it: half a millisecond of the loop. */
   tailFloatsMax: 262_144,
+  /** So many times that is the bound of a backup's, which no writer waits for: above it nothing more is applied. */
+  backupTailFactor: 4,
   /** A shard whose vectors fit into this many components stays all tail: flat and exact, no graph. */
   flatFloatsMax: 1_000_000,
   /** Without a payload index a filter may scan at most this many points of a shard (FIELD_NOT_INDEXED). */

@@ -52,6 +52,7 @@ for (const { name, counts, payloadBytes = 0, appliedAfterEach } of cases) {
       } as unknown as ApplyLoopOptions['driver'],
       writes: { proposed: () => undefined, applied: () => undefined } as unknown as ApplyLoopOptions['writes'],
       checkpointer: { changed: () => undefined, writeWhenDue: () => undefined } as unknown as ApplyLoopOptions['checkpointer'],
+      isPatient: () => false,
       onApplied: () => void seen.push(replica.applied.value),
       onFailure: (error) => assert.fail(error),
     });

@@ -18,6 +18,8 @@ export interface ApplyLoopOptions {
   readonly driver: ReplicationDriver;
   readonly writes: WritePath;
   readonly checkpointer: Checkpointer;
+  /** Nobody waits for it to be applied here: it may take the time that the index needs. */
+  readonly isPatient: () => boolean;
   /** After each batch. */
   readonly onApplied: () => void;
   readonly onFailure: (error: ShoalError) => void;
@@ -27,6 +29,8 @@ export class ApplyLoop {
   readonly #options: ApplyLoopOptions;
   #running: Promise<void> | undefined;
   #stopped = false;
+  /** Ends the wait for room in the index. */
+  #hurry: (() => void) | undefined;
 
   constructor(options: ApplyLoopOptions) {
     this.#options = options;
@@ -48,9 +52,15 @@ export class ApplyLoop {
     );
   }
 
+  /** It may be patient no more. */
+  hurry(): void {
+    this.#hurry?.();
+  }
+
   /** Resolves when what is under way is applied; nothing begins afterwards. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.hurry();
     await this.#running;
   }
 
@@ -88,6 +98,14 @@ export class ApplyLoop {
     if (run.length > 0) await this.#apply(run);
   }
 
+  async #roomChanged(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#hurry = resolve;
+      void this.#options.state.index.roomChanged().then(resolve);
+    });
+    this.#hurry = undefined;
+  }
+
   #decoded(payload: Uint8Array): Entry {
     const entry = decodeEntry(payload);
     return this.#options.driver.state.mutations.has('idempotency-not-replicated') ? { ...entry, idempotency: undefined } : entry;
@@ -96,6 +114,7 @@ export class ApplyLoop {
   async #apply(run: readonly CommittedEntry[]): Promise<void> {
     const { state, applied, driver, writes, checkpointer } = this.#options;
     assert(run[0]!.seq === applied.value + 1, 'entries are applied in order');
+    while (!this.#stopped && this.#options.isPatient() && state.index.isFarBehind) await this.#roomChanged();
     const repeats = await applyEntries(state, run, driver.state.commitSeq);
     for (const { term, seq, entry } of run) {
       applied.advance(seq);

@@ -81,6 +81,7 @@ export class PointIndex {
   /** Points of writes that have been let in and are not applied yet. */
   #reservedPointCount = 0;
   readonly #roomWaiters: RoomWaiter[] = [];
+  #roomWatchers: (() => void)[] = [];
   #failure: Error | undefined;
   #closed = false;
   #mayMove: boolean;
@@ -157,6 +158,16 @@ export class PointIndex {
       this.#reservedPointCount -= pointCount;
       this.#admitWaiters();
     };
+  }
+
+  /** The tail is far above its bound, as no writer waits for a backup's, and is getting shorter. */
+  get isFarBehind(): boolean {
+    return this.#mover !== undefined && this.tailPointCount * this.#options.parameters.dimension > limits.backupTailFactor * this.#tailFloatsMax;
+  }
+
+  /** Resolves when the tail has become shorter, or stays as it is. */
+  roomChanged(): Promise<void> {
+    return new Promise((resolve) => this.#roomWatchers.push(resolve));
   }
 
   async search(search: PointSearch): Promise<PointSearchResult> {
@@ -247,6 +258,9 @@ export class PointIndex {
 
   /** First come, first served, as far as there is room; a waiter's room is reserved here. */
   #admitWaiters(): void {
+    const watchers = this.#roomWatchers;
+    this.#roomWatchers = [];
+    for (const wake of watchers) wake();
     for (let next = this.#roomWaiters[0]; next !== undefined && this.#hasRoom(next.pointCount); next = this.#roomWaiters[0]) {
       this.#roomWaiters.shift();
       this.#reservedPointCount += next.pointCount;

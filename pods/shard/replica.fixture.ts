@@ -34,6 +34,7 @@ export interface ReplicaDisk {
   readonly openStore: () => Promise<KeyValueStore>;
   readonly graphFactory: (() => VectorIndexFactory) | undefined;
   readonly flatFloatsMax: number;
+  readonly tailFloatsMax?: number;
   readonly spec?: Partial<CollectionSpec>;
 }
 
@@ -75,7 +76,7 @@ export class OpenReplica {
         clock: disk.clock,
         logger,
         flatFloatsMax: disk.flatFloatsMax,
-        tailFloatsMax: 100_000,
+        tailFloatsMax: disk.tailFloatsMax ?? 100_000,
         onFailure: (error) => {
           if (opened !== undefined) opened.failure = error;
         },

@@ -108,6 +108,7 @@ export class ShardReplica {
       driver: this.#driver,
       writes: this.#writes,
       checkpointer: this.#checkpointer,
+      isPatient: () => this.#driver.state.role.kind === 'backup',
       onApplied: () => this.#onApplied(),
       onFailure: (error) => this.#fail(error),
     });
@@ -293,6 +294,7 @@ export class ShardReplica {
     const { role, authority, self } = this.#driver.state;
     const isMember = role.kind === 'backup' && role.matchedSeq > 0 && isInSync(authority, self);
     this.#memberFromSeq = isMember ? (this.#memberFromSeq ?? role.leaderCommitSeq) : undefined;
+    if (role.kind !== 'backup') this.#loop.hurry();
   }
 
   #onApplied(): void {
