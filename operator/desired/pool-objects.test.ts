@@ -67,7 +67,7 @@ test('claim templates stay what they are, whatever the pool wants', () => {
   const live = {
     metadata: { name: 'p', uid: 'u', resourceVersion: '1' },
     spec: { replicas: 5, template: { spec: {} }, volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'old', resources: { requests: { storage: '5Gi' } }, volumeMode: 'Filesystem' } }] },
-  } as SeenStatefulSet;
+  } as unknown as SeenStatefulSet;
   const made = poolStatefulSet(poolObject('p', { storage: { size: '20Gi' } }), podOptions, 4, live);
   assert.equal(made.spec!.replicas, 4);
   assert.deepEqual(made.spec!.volumeClaimTemplates![0]!.spec, { accessModes: ['ReadWriteOnce'], storageClassName: 'old', resources: { requests: { storage: '5Gi' } } });

@@ -77,6 +77,30 @@ test('names: of users, of the system, unusual ones, none', async () => {
   assert.deepEqual([map.size, await map.pods()], [3, ['a', 'c']]);
 });
 
+test('of two objects that claim one name the one that was brought up is found, whatever the other does, until it goes', async () => {
+  const { metadata, map, clock } = await withDocs();
+  const docs = metadata.collections.stored.get('docs')!;
+  metadata.collections.stored.set('docs', { ...docs, metadata: { ...docs.metadata, resourceVersion: '50' }, status: { ...docs.status, shards: ['docs-uid-0'] } });
+  metadata.collections.tell('docs');
+  metadata.addCollection({ name: 'docs', dimension: 3 }, [], { name: 'rival', uid: 'a-rival' });
+  const rival = metadata.collections.stored.get('rival')!;
+  metadata.collections.stored.set('rival', { ...rival, status: { ...rival.status, phase: 'Pending', shards: [] } });
+  const found = async (): Promise<string> => (await map.collection('docs')).object.metadata.name;
+  metadata.collections.tell('rival');
+  assert.equal(await found(), 'docs');
+  assert.deepEqual((await map.collections()).map(({ object }) => object.metadata.name), ['docs']);
+  // It changes, and goes.
+  metadata.collections.stored.set('rival', { ...metadata.collections.stored.get('rival')!, metadata: { ...rival.metadata, resourceVersion: '99' } });
+  metadata.collections.tell('rival');
+  assert.equal(await found(), 'docs');
+  metadata.collections.stored.delete('docs');
+  metadata.collections.tell('docs');
+  assert.equal(await found(), 'rival');
+  metadata.collections.stored.delete('rival');
+  metadata.collections.tell('rival');
+  assert.equal(await outcomeOf(clock, map.collection('docs')), 'COLLECTION_NOT_FOUND');
+});
+
 test('a collection that was made through another gateway is found before the watch tells', async () => {
   const { metadata, map, clock } = await withDocs();
   assert.equal(await outcomeOf(clock, map.collection('new')), 'COLLECTION_NOT_FOUND');

@@ -18,6 +18,7 @@ import { collectionObjectName, collectionOfShard, shardObjectNames } from '../me
 import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
 import { single, type Metrics } from '../telemetry/metrics.ts';
 import { RefreshBudget } from './refresh-budget.ts';
+import { nameHolder } from '../metadata/name-holder.ts';
 import { isComplete, isOlderCollection, isOlderShard, isSystem, routeCollection, type RoutedCollection, type ShardRoute } from './routed-collection.ts';
 import { Waiters } from './waiters.ts';
 
@@ -35,7 +36,7 @@ export class ClusterMap {
   /** By object name; made when asked for. */
   readonly #routed = new Map<string, RoutedCollection>();
   /** Names of objects by API name. */
-  readonly #objectOf = new Map<string, string>();
+  readonly #objectsOf = new Map<string, Set<string>>();
   readonly #waiters: Waiters;
   readonly #budget: RefreshBudget;
   readonly #unwatch: readonly (() => void)[];
@@ -98,7 +99,7 @@ export class ClusterMap {
   async collections(): Promise<readonly RoutedCollection[]> {
     await this.#loaded();
     return [...this.#collections.values()]
-      .filter((object) => !isSystem(object) && !isDeleting(object))
+      .filter((object) => !isSystem(object) && !isDeleting(object) && this.#holderOf(object.spec.name) === object.metadata.name)
       .map((object) => this.#routes(object.metadata.name)!)
       .sort((a, b) => (a.object.spec.name < b.object.spec.name ? -1 : 1));
   }
@@ -199,8 +200,14 @@ export class ClusterMap {
   }
 
   #byName(name: string): RoutedCollection | undefined {
-    const objectName = this.#objectOf.get(name);
+    const objectName = this.#holderOf(name);
     return objectName === undefined ? undefined : this.#routes(objectName);
+  }
+
+  /** Of several objects that claim the name, the one that has it: the same as the operator says. */
+  #holderOf(name: string): string | undefined {
+    const [first, ...others] = [...(this.#objectsOf.get(name) ?? [])].map((each) => this.#collections.get(each)!);
+    return first === undefined ? undefined : nameHolder([first, ...others]).metadata.name;
   }
 
   #routes(objectName: string): RoutedCollection | undefined {
@@ -269,11 +276,19 @@ export class ClusterMap {
     const known = this.#collections.get(name);
     if (found === undefined && known === undefined) return;
     if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderCollection(found, known))) return;
-    if (known !== undefined && this.#objectOf.get(known.spec.name) === name) this.#objectOf.delete(known.spec.name);
+    if (known !== undefined) {
+      const claims = this.#objectsOf.get(known.spec.name);
+      claims?.delete(name);
+      if (claims?.size === 0) this.#objectsOf.delete(known.spec.name);
+    }
     if (found === undefined) this.#collections.delete(name);
     else {
       this.#collections.set(name, found);
-      if (!isSystem(found)) this.#objectOf.set(found.spec.name, name);
+      if (!isSystem(found)) {
+        const claims = this.#objectsOf.get(found.spec.name);
+        if (claims === undefined) this.#objectsOf.set(found.spec.name, new Set([name]));
+        else claims.add(name);
+      }
     }
     this.#changed(name);
   }

@@ -6,7 +6,7 @@ import { isDeleting, type VectorCollection } from '../../../pods/metadata/object
 import { progressOf, withConditions, type StatedCondition } from '../../runtime/conditions.ts';
 import type { TaskRow } from '../../runtime/task.ts';
 import type { CollectionState } from './collection-state.ts';
-import { nameHolder } from './rules.ts';
+import { conflictText, otherHolder } from './rules.ts';
 import { healthText, shardHealth, type ShardHealth } from './shard-health.ts';
 
 /** Pure: the status as it shall be. What the shard controller writes into it stays: phase, shards, routing, observedGeneration. */
@@ -39,8 +39,8 @@ function withShards(condition: StatedCondition, { collection }: CollectionState,
 }
 
 function nameConflict({ collection, collections }: CollectionState): StatedCondition[] {
-  const holder = isDeleting(collection) ? undefined : nameHolder(collection, collections);
-  if (holder !== undefined) return [{ type: 'NameConflict', status: 'True', reason: 'NameTaken', message: `the name ${collection.spec.name} belongs to VectorCollection ${holder.metadata.name}, which is older` }];
+  const holder = isDeleting(collection) ? undefined : otherHolder(collection, collections);
+  if (holder !== undefined) return [{ type: 'NameConflict', status: 'True', reason: 'NameTaken', message: conflictText(collection, holder) }];
   const isStated = collection.status.conditions?.some(({ type }) => type === 'NameConflict') === true;
   return isStated ? [{ type: 'NameConflict', status: 'False', reason: 'NameFree', message: `the name ${collection.spec.name} is its own` }] : [];
 }

@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VectorCollection } from '../../../pods/metadata/objects.ts';
 import { collectionObject } from '../../desired/desired.fixture.ts';
-import { heldBecause, nameHolder } from './rules.ts';
+import { heldBecause, otherHolder } from './rules.ts';
 
 const named = (object: string, atMs: number, change: Partial<VectorCollection['status']> = {}): VectorCollection => collectionObject(object, { name: 'docs' }, { creationTimestampMs: atMs }, change);
 
 test('the older has the name; of the same age, the same one for everybody', () => {
   const [first, second, twin, other] = [named('first', 1_000), named('second', 2_000), named('twin', 1_000), collectionObject('other')];
   const all = [second, twin, other, first];
-  assert.deepEqual(all.map((each) => nameHolder(each, all)?.metadata.name), ['twin', 'first', undefined, undefined]);
+  assert.deepEqual(all.map((each) => otherHolder(each, all)?.metadata.name), ['first', 'first', undefined, undefined]);
 });
 
 test('what is left as it is, and why', () => {
@@ -27,7 +27,7 @@ test('what is left as it is, and why', () => {
     [named('c', 9), 'the name docs belongs to VectorCollection older, which is older'],
     // It goes all the same.
     [collectionObject('c', { name: 'docs' }, { creationTimestampMs: 9, ...deleted }), undefined],
-    // One that was there, and had the name, is not taken away by an object that claims to be older.
+    // What was brought up keeps its name, also where times say otherwise.
     [named('c', 9, { shards: ['u'] }), undefined],
   ];
   for (const [collection, expected] of cases) assert.equal(heldBecause(collection, [collection, older]), expected);

@@ -1,17 +1,19 @@
 /** What the operator decides about collections besides the placement and leadership of their shards. Pure. */
 
 import { isDeleting, type VectorCollection } from '../../../pods/metadata/objects.ts';
+import { nameHolder } from '../../../pods/metadata/name-holder.ts';
 import { pausedAnnotation } from '../../desired/names.ts';
 
-/** The collection that has the API name, of several that claim it: the older one. Undefined when `collection` has it. */
-export function nameHolder(collection: VectorCollection, all: readonly VectorCollection[]): VectorCollection | undefined {
+/** The collection that has the API name, where another one has it; undefined when `collection` has it. */
+export function otherHolder(collection: VectorCollection, all: readonly VectorCollection[]): VectorCollection | undefined {
   const claims = all.filter(({ spec, metadata }) => spec.name === collection.spec.name && metadata.uid !== collection.metadata.uid);
-  return claims.find((other) => isOlder(other, collection));
+  const holder = nameHolder([collection, ...claims]);
+  return holder.metadata.uid === collection.metadata.uid ? undefined : holder;
 }
 
-function isOlder({ metadata: a }: VectorCollection, { metadata: b }: VectorCollection): boolean {
-  // Times are whole seconds; the UID settles the rest, the same for everybody.
-  return a.creationTimestampMs !== b.creationTimestampMs ? a.creationTimestampMs < b.creationTimestampMs : a.uid < b.uid;
+/** Why it is the other's, in a sentence. */
+export function conflictText({ spec }: VectorCollection, holder: VectorCollection): string {
+  return `the name ${spec.name} belongs to VectorCollection ${holder.metadata.name}, which is older`;
 }
 
 export function isPaused({ metadata }: VectorCollection): boolean {
@@ -27,8 +29,6 @@ export function keepsData(collection: VectorCollection): boolean {
 export function heldBecause(collection: VectorCollection, all: readonly VectorCollection[]): string | undefined {
   if (isPaused(collection)) return `the annotation ${pausedAnnotation} keeps the operator from changing anything`;
   if (keepsData(collection)) return 'it was deleted, and its data stays';
-  const holder = isDeleting(collection) ? undefined : nameHolder(collection, all);
-  // What was there before keeps what it has: an object that is made by hand with an old time cannot take it away.
-  if (holder !== undefined && collection.status.shards.length === 0) return `the name ${collection.spec.name} belongs to VectorCollection ${holder.metadata.name}, which is older`;
-  return undefined;
+  const holder = isDeleting(collection) ? undefined : otherHolder(collection, all);
+  return holder === undefined ? undefined : conflictText(collection, holder);
 }
