@@ -29,7 +29,7 @@ export function decideDrainRecord(state: PoolState): Decision<readonly Drain[]> 
   const before = state.pool.status.drains ?? [];
   const facts = readPoolFacts(state);
   const drains = decideDrains(facts, state.heard);
-  if (!isDeepStrictEqual(drains, [...before].sort((a, b) => (a.pod < b.pod ? -1 : 1)))) return act(drains, changeText(before, drains), 'Draining');
+  if (!isDeepStrictEqual(drains, sorted(before))) return act(drains, changeText(before, drains), 'Draining');
   const away = facts.pods.filter((pod) => pod.away !== undefined && !drains.some((drain) => drain.pod === pod.name));
   const lossMs = nextLossMs(facts);
   if (drains.length === 0) return lossMs === undefined ? complete('no pod is to be emptied') : retry(lossMs - facts.nowMs, `${away.map((pod) => `${pod.name} is away: ${pod.away!.because}`).join('; ')}; after ten minutes its replicas go elsewhere`);
@@ -38,6 +38,10 @@ export function decideDrainRecord(state: PoolState): Decision<readonly Drain[]> 
   const open = drains.filter(({ phase }) => phase !== 'Drained');
   if (open.length > 0) return retry(lookAgainMs, open.map(({ pod, message }) => `${pod} is being emptied: ${message}`).join('; '));
   return complete(`${drains.map(({ pod }) => pod).join(', ')} ${drains.length === 1 ? 'is' : 'are'} empty`);
+}
+
+function sorted(drains: readonly Drain[]): Drain[] {
+  return [...drains].sort((a, b) => (a.pod < b.pod ? -1 : 1));
 }
 
 /** Why nothing of a pool's later life is done just now. */
@@ -65,8 +69,10 @@ export function drainPods({ metadata, writer, reach = noFaults }: DrainPodsDeps)
       if (pool?.metadata.uid !== state.pool.metadata.uid) return retry(0, 'the pool is another one');
       const present = { ...fresh, pool };
       const drains = decideDrains(readPoolFacts(present), present.heard);
+      const { drains: before = [], ...status } = pool.status;
+      // The watches are behind: they will tell.
+      if (isDeepStrictEqual(drains, sorted(before))) return retry(lookAgainMs, 'what drains is recorded already');
       await reach('drain-before-record');
-      const { drains: _before, ...status } = pool.status;
       await metadata.pools.replaceStatus({ ...pool, status: drains.length === 0 ? status : { ...status, drains } });
       await reach('drain-recorded');
       return retry(0, 'what drains is recorded');

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import type { VectorPool } from '../../pods/metadata/objects.ts';
 import type { PoolState } from '../controllers/pool/pool-state.ts';
 import type { SeenClaim, SeenCondition, SeenNode, SeenPod, SeenStatefulSet } from '../observe/objects.ts';
-import { heardPod } from './pool.fixture.ts';
+import { heardPod, shardOn } from './pool.fixture.ts';
 import type { PodFacts } from './pool-facts.ts';
 import { readPoolFacts, readVolumeFacts } from './read-facts.ts';
 
@@ -83,6 +83,12 @@ test('pods of another pool, and a StatefulSet that has not been looked at', () =
   const { statefulSet } = state();
   const facts = readPoolFacts(state({ pods: [pod({ metadata: { name: 'p-1-0' } })], statefulSet: { ...statefulSet!, status: { observedGeneration: 2, updateRevision: 'old' } } }));
   assert.deepEqual([facts.pods, facts.statefulSet], [[], { uid: 'set', replicas: 1 }]);
+});
+
+test('shards come in one order, whoever listed them', () => {
+  const [first, second] = [shardOn('a', [0]).shard, shardOn('b', [0]).shard];
+  const names = (shards: PoolState['shards']): string[] => readPoolFacts(state({ shards })).shards.map(({ shard }) => shard.metadata.name);
+  assert.deepEqual([names([first, second]), names([second, first])], [['a', 'b'], ['a', 'b']]);
 });
 
 function claim(status: SeenClaim['status'] = {}, name = 'data-p-0'): SeenClaim {

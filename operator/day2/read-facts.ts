@@ -29,7 +29,8 @@ export function readPoolFacts(state: PoolState): PoolFacts {
     drains,
     ...(statefulSet === undefined ? {} : { statefulSet: { uid: statefulSet.metadata.uid, replicas: statefulSet.spec.replicas ?? 1, ...(isSettled ? { updateRevision } : {}) } }),
     pods: pods.flatMap((pod) => onePod(pod, state) ?? []).sort((a, b) => a.ordinal - b.ordinal),
-    shards: shards.map((shard) => useOf(shard, collections)),
+    // In one order, whoever listed them: what is decided, and said, must not depend on it.
+    shards: [...shards].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map((shard) => useOf(shard, collections)),
     nowMs,
   };
 }
