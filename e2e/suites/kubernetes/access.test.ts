@@ -38,6 +38,7 @@ type Rights = Readonly<Record<string, readonly string[]>>;
 const rights: Readonly<Record<string, Rights>> = {
   'shoal-pod': { vectorcollections: read, vectorshards: read, 'vectorshards/status': ['update'] },
   'shoal-gateway': { vectorcollections: [...read, 'create', 'update', 'delete'], vectorshards: read },
+  'shoal-drain': { vectorpools: ['get'], 'vectorpools/status': ['update'] },
   'shoal-operator': {
     vectorcollections: [...read, 'create', 'update'],
     'vectorcollections/status': ['update'],
@@ -62,6 +63,12 @@ const rights: Readonly<Record<string, Rights>> = {
     storageclasses: read,
   },
 };
+
+test('every account of the chart is looked at', async () => {
+  const accounts = (await shoalManifests()).filter(({ kind }) => kind === 'ServiceAccount').map(({ metadata }) => metadata.name);
+  assert.deepEqual(accounts.sort(), Object.keys(rights).sort());
+});
+
 const withoutNamespace = ['nodes', 'storageclasses'];
 
 for (const [account, expected] of Object.entries(rights)) {
