@@ -6,6 +6,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasCode } from '../../../../pods/kernel/errors.ts';
 import type { KubeClient } from '../../../../pods/kube/client.ts';
 import type { KubeMetadata } from '../../../../pods/metadata/kube-metadata.ts';
 import { atEnd, type Owner } from '../../../framework/cleanup.ts';
@@ -131,7 +132,8 @@ async function runNodes(nodes: Nodes, signal: AbortSignal): Promise<void> {
     try {
       await lookOnce(nodes);
     } catch (error) {
-      if (!signal.aborted) process.stderr.write(`the nodes of the test: ${String(error)}\n`);
+      // While the API server is away, nodes do nothing either.
+      if (!signal.aborted && !hasCode(error, 'UNAVAILABLE')) process.stderr.write(`the nodes of the test: ${String(error)}\n`);
     }
     await pause(lookPauseMs);
   }
