@@ -93,8 +93,10 @@ test('emptying pods and nodes', async (t) => {
 
   await t.test('kubectl drain of a node', async (t) => {
     shoal.explain(t);
-    const [pod] = await shoal.dataPods();
-    const node = pod!.spec.nodeName!;
+    // Volumes of the test's cluster are bound to their nodes: of two pods on one node the second may not go before the first is back.
+    const nodes = (await shoal.dataPods()).map(({ spec }) => spec.nodeName!);
+    const node = nodes.find((name) => nodes.filter((other) => other === name).length === 1);
+    if (node === undefined) return t.skip(`every node has several pods: ${nodes.join(', ')}`);
     await shoal.underLoad(t, `node ${node} drained and back`, async () => {
       try {
         await cluster.kubectl(['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', `--pod-selector=shoal.dev/pool=${poolName}`, '--timeout=200s'], { timeoutMs: 230_000 });
