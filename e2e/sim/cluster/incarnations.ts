@@ -10,8 +10,17 @@
 
 import type { VectorShard } from '../../../pods/metadata/objects.ts';
 import { InvariantBroken } from './invariant-broken.ts';
+import type { SimulatedPod } from './node.ts';
 import type { PodMachine } from './pod-machine.ts';
 import type { World } from './world.ts';
+
+/** What is looked at. */
+export interface Watched {
+  readonly names: World['names'];
+  pod(name: string): Pick<SimulatedPod, 'registered'> | undefined;
+  readonly machine: World['machine'];
+  onShardRead: World['onShardRead'];
+}
 
 interface Seen {
   /** By shard UID. */
@@ -21,7 +30,7 @@ interface Seen {
 }
 
 export class Incarnations {
-  readonly #world: World;
+  readonly #world: Watched;
   readonly #exercise: (what: string) => void;
   readonly #seen = new Map<PodMachine, Seen>();
   /** Where each incarnation lives. */
@@ -29,7 +38,7 @@ export class Incarnations {
   /** What each pod has read of a shard since its replica was seen last, and the read before that; by pod and shard UID. */
   readonly #reads = new Map<string, VectorShard[]>();
 
-  constructor(world: World, exercise: (what: string) => void) {
+  constructor(world: Watched, exercise: (what: string) => void) {
     this.#world = world;
     this.#exercise = exercise;
     world.onShardRead = (pod, shard) => {
@@ -52,10 +61,13 @@ export class Incarnations {
       const present = new Map(registered.map(({ shardUID, incarnation }) => [shardUID, incarnation]));
       for (const [shardUID, incarnation] of seen.incarnations) {
         if (present.get(shardUID) !== incarnation) this.#checkGone(pod, shardUID, incarnation);
-        else this.#reads.get(`${pod} ${shardUID}`)?.splice(0, this.#reads.get(`${pod} ${shardUID}`)!.length - 1);
       }
       seen.incarnations.clear();
-      for (const [shardUID, incarnation] of present) seen.incarnations.set(shardUID, incarnation);
+      for (const [shardUID, incarnation] of present) {
+        seen.incarnations.set(shardUID, incarnation);
+        const reads = this.#reads.get(`${pod} ${shardUID}`);
+        reads?.splice(0, reads.length - 1);
+      }
     }
   }
 
