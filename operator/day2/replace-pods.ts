@@ -23,6 +23,8 @@ export interface ReplacePodsDeps {
 
 /** What is waited for shows in objects, but for pods that begin to answer again. */
 const lookAgainMs = 1_000;
+/** While no pod may go, and what would change that may show in no object. */
+const chooseAgainMs = 10_000;
 /** A disruption budget does not say when it allows more. */
 const evictAgainMs = 2_000;
 
@@ -37,7 +39,7 @@ export function decideReplacement(state: PoolState): Decision<Action> {
     case 'none':
       return complete(step.because);
     case 'wait':
-      return state.pool.status.operation === undefined ? wait(step.because, { reason: 'ReplacingPods' }) : retry(lookAgainMs, step.because);
+      return { ...retry(state.pool.status.operation === undefined ? chooseAgainMs : lookAgainMs, step.because), reason: 'ReplacingPods' };
     default:
       return act(step, step.because, reasons[step.action]);
   }
