@@ -33,8 +33,12 @@ export class GrpcConnection {
   readonly #client: Client;
   readonly #metadata = new Metadata();
 
-  constructor(address: string, key: string | undefined) {
+  /** `authority`: the name it is asked for by, where that is not its address. */
+  constructor(address: string, key: string | undefined, authority?: string) {
     this.#client = new Client(address, credentials.createInsecure(), {
+      ...(authority === undefined ? {} : { 'grpc.default_authority': authority }),
+      // What is between may vanish with a connection open.
+      ...(authority === undefined ? {} : { 'grpc.keepalive_time_ms': 2_000, 'grpc.keepalive_timeout_ms': 2_000 }),
       'grpc.max_receive_message_length': large,
       'grpc.max_send_message_length': large,
       'grpc.enable_http_proxy': 0,

@@ -14,8 +14,8 @@ type PartialOf<Message extends { fromPartial(object: never): unknown }> = Parame
 export class ShoalClient {
   readonly connection: GrpcConnection;
 
-  constructor({ grpcAddress, key }: { readonly grpcAddress: string; readonly key: string | undefined }) {
-    this.connection = new GrpcConnection(grpcAddress, key);
+  constructor({ grpcAddress, key, authority }: { readonly grpcAddress: string; readonly key: string | undefined; readonly authority?: string }) {
+    this.connection = new GrpcConnection(grpcAddress, key, authority);
   }
 
   async createCollection(request: PartialOf<typeof CreateCollectionRequest>): Promise<Collection> {

@@ -10,6 +10,7 @@ import type { Cluster, ClusterNode } from '../description.ts';
 import { forgetRunningContainers } from '../down.ts';
 import { cutOff, reconnect } from '../network.ts';
 import { nodeProcesses } from '../node.ts';
+import { processesNaming } from '../process-table.ts';
 import { pidOf, startProcess, stopProcess } from '../processes.ts';
 import { clusterProgramPaths, containerdReady, startControlPlane, startNode } from '../up.ts';
 import { clusterTimeoutsMs, waitUntil } from './wait.ts';
@@ -20,6 +21,8 @@ export interface ClusterFaults {
   killNode(t: Owner, name: string): Promise<void>;
   /** Switches it on again, and waits until it is Ready. */
   restoreNode(name: string): Promise<void>;
+  /** SIGKILL to the project's process in a pod; what the pod has stays, and kubelet starts it again. */
+  killProcessOf(podUID: string): void;
   /** Nothing gets in or out; what runs on it goes on. */
   cutNode(t: Owner, name: string): Promise<void>;
   healNode(name: string): Promise<void>;
@@ -68,6 +71,11 @@ export function clusterFaults(cluster: Cluster): ClusterFaults {
       startNode(cluster, node, programs, identities);
       await ready(node);
     },
+    killProcessOf(podUID) {
+      const found = processesNaming('/shoal').filter((pid) => isInPod(pid, podUID));
+      if (found.length === 0) throw new Error(`pod ${podUID} has no process of the project's`);
+      for (const pid of found) process.kill(pid, 'SIGKILL');
+    },
     async cutNode(t, name) {
       atEnd(t, () => faults.healNode(name));
       await cutOff(cluster, nodeOf(name));
@@ -94,6 +102,14 @@ export function clusterFaults(cluster: Cluster): ClusterFaults {
     },
   };
 
+  function isInPod(pid: number, podUID: string): boolean {
+    try {
+      const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+      return groups.includes(`pod${podUID}`) && cluster.nodes.some(({ podControlGroup }) => groups.includes(`/${podControlGroup}/`));
+    } catch {
+      return false; // It has ended.
+    }
+  }
   function runningApiServer(): number {
     const pid = pidOf(cluster, apiServer);
     if (pid === undefined) throw new Error('the API server does not run');

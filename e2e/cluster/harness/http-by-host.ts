@@ -11,14 +11,14 @@ export interface HostAnswer {
 }
 
 /** GET, or POST of JSON where there is a body. */
-export function httpByHost(address: string, host: string, path: string, { key, body }: { readonly key?: string; readonly body?: unknown } = {}): Promise<HostAnswer> {
+export function httpByHost(address: string, host: string, path: string, { key, body, timeoutMs = timeoutsMs.request }: { readonly key?: string; readonly body?: unknown; readonly timeoutMs?: number } = {}): Promise<HostAnswer> {
   const headers = {
     host,
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };
   return new Promise((resolve, reject) => {
-    const sent = request(`http://${address}${path}`, { method: body === undefined ? 'GET' : 'POST', headers, timeout: timeoutsMs.request }, (answer) => {
+    const sent = request(`http://${address}${path}`, { method: body === undefined ? 'GET' : 'POST', headers, timeout: timeoutMs }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('error', reject);
@@ -27,7 +27,7 @@ export function httpByHost(address: string, host: string, path: string, { key, b
         resolve({ status: answer.statusCode!, text, json: asJson(text) });
       });
     });
-    sent.on('timeout', () => sent.destroy(new Error(`no answer from ${host} within ${timeoutsMs.request} ms`)));
+    sent.on('timeout', () => sent.destroy(new Error(`no answer from ${host} within ${timeoutMs} ms`)));
     sent.on('error', reject);
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
