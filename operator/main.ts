@@ -54,6 +54,8 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
   const metrics = config.metrics ? createPrometheusMetrics(logger) : undefined;
   const processMetrics = observeProcess(metrics ?? noMetrics, programVersion());
   const endpoint = await kubeEndpoint(config.kubeconfig === undefined ? 'in-cluster' : { kubeconfig: config.kubeconfig });
+  // Connections of its own: a renewal waits for no other request.
+  const leaseEndpoint = await kubeEndpoint(config.kubeconfig === undefined ? 'in-cluster' : { kubeconfig: config.kubeconfig });
   const { namespace } = config;
   const session = systemRandom.uuid();
   const identity = `${hostname()}_${session}`;
@@ -62,7 +64,7 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
     logger.error({ because }, 'this operator does not lead any more; ending the process');
     setImmediate(() => process.exit(1));
   };
-  const lease = new Lease({ client: new KubeClient({ ...parts, endpoint }), namespace, name: config.leaseName, identity, clock: systemClock, logger, onLost });
+  const lease = new Lease({ client: new KubeClient({ ...parts, endpoint: leaseEndpoint, timeoutMs: 2 * limits.leaseRenewMs }), namespace, name: config.leaseName, identity, clock: systemClock, logger, onLost });
   const beforeWrite = (): void => lease.assertHeld();
   const client = new KubeClient({ ...parts, endpoint, beforeWrite });
   const metadata = openKubeMetadata({ ...parts, endpoint, namespace, beforeWrite });
@@ -96,7 +98,11 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
     },
   });
   // Only now: whoever leads next finds nobody at work.
-  shutdown.add({ name: 'lease', timeoutMs: limits.kubeRequestTimeoutMs, run: () => lease.close() });
+  shutdown.add({ name: 'lease', timeoutMs: limits.kubeRequestTimeoutMs, run: async () => {
+      await lease.close();
+      leaseEndpoint.agent.destroy();
+    },
+  });
   shutdown.add({
     name: 'connections',
     timeoutMs: limits.shutdownGraceMs,
