@@ -19,6 +19,7 @@ import { pause } from '../../framework/timeouts.ts';
 import type { TestCluster } from './connect.ts';
 import { httpByHost } from './http-by-host.ts';
 import { clusterTimeoutsMs, waitUntil } from './wait.ts';
+import { WriteLedger } from './write-ledger.ts';
 
 /** A client may have 128 requests under way (docs/consistency.md); this many share what piles up in 20 s. */
 const clientCount = 32;
@@ -56,11 +57,8 @@ export class IngressLoad {
   readonly #ring: HashRing;
   readonly #name = randomUUID().slice(0, 8);
   readonly #requestNumbers = new Array<number>(clientCount).fill(0);
-  /** Number that was last acknowledged for each id. */
-  readonly #acknowledged = new Map<string, number>();
-  readonly #ids: string[] = [];
-  /** Ids with a write under way, or one that nobody knows the end of. */
-  readonly #busy = new Set<string>();
+  /** Each write has a number of its own, which is in the payload. */
+  readonly #ledger = new WriteLedger();
   readonly #acknowledgedMs: number[][];
   readonly #underWay = new Set<Promise<void>>();
   #loop: Promise<void> | undefined;
@@ -119,14 +117,14 @@ export class IngressLoad {
     assert.deepEqual(this.failures, []);
     const points = await this.#grpc[0]!.scrollAll(this.#options.collection, 500, undefined, { level: 'linearizable' });
     const found = new Map(points.map(({ id, payload }) => [id, (payload as { number: number }).number]));
-    const lost = [...this.#acknowledged].filter(([id, number]) => !this.#busy.has(id) && found.get(id) !== number).map(([id, number]) => `${id}: ${number} was acknowledged, ${found.get(id) ?? 'nothing'} is there`);
-    assert.deepEqual(lost.slice(0, failuresKept), [], `${lost.length} of ${this.#acknowledged.size} points are not what was acknowledged`);
+    const lost = this.#ledger.lost(found);
+    assert.deepEqual(lost.slice(0, failuresKept), [], `${lost.length} of ${this.#ledger.ids.length} points are not what was acknowledged`);
     assert.ok(this.counts.writes > 0 && this.counts.gets > 0 && this.counts.searches > 0);
   }
 
   summary(): string {
     const { writes, gets, searches, repeats, failures } = this.counts;
-    return `${writes} writes to ${this.#acknowledged.size} points, ${gets} gets and ${searches} searches answered, ${repeats} tries repeated, ${failures} requests failed`;
+    return `${writes} writes to ${this.#ledger.ids.length} points, ${gets} gets and ${searches} searches answered, ${repeats} tries repeated, ${failures} requests failed`;
   }
 
   async #run(): Promise<void> {
@@ -146,10 +144,10 @@ export class IngressLoad {
     const byHttp = number % 2 === 0;
     const { random } = this.#options;
     const dice = random.fraction();
-    const kind = dice < writeShare || this.#ids.length === 0 ? 'write' : dice < writeShare + (1 - writeShare) / 2 ? 'get' : 'search';
+    const kind = dice < writeShare || this.#ledger.ids.length === 0 ? 'write' : dice < writeShare + (1 - writeShare) / 2 ? 'get' : 'search';
     try {
       if (kind === 'write') await this.#write(number, byHttp);
-      else if (kind === 'get') await this.#get(this.#ids[below(random, this.#ids.length)]!, byHttp);
+      else if (kind === 'get') await this.#get(this.#ledger.ids[below(random, this.#ledger.ids.length)]!, byHttp);
       else await this.#search(number, byHttp);
     } catch (error) {
       this.counts.failures++;
@@ -159,23 +157,22 @@ export class IngressLoad {
 
   async #write(number: number, byHttp: boolean): Promise<void> {
     const { random, collection } = this.#options;
+    const { ids } = this.#ledger;
     let id = `${this.#name}-${number}`;
-    if (this.#ids.length > 0 && random.fraction() < overwriteShare) {
-      const present = this.#ids[below(random, this.#ids.length)]!;
-      if (!this.#busy.has(present)) id = present;
+    if (ids.length > 0 && random.fraction() < overwriteShare) {
+      const present = ids[below(random, ids.length)]!;
+      if (!this.#ledger.isOpen(present)) id = present;
     }
     const lane = number % clientCount;
     const requestNumber = ++this.#requestNumbers[lane]!;
     const request = { points: [{ id, vector: vectorOf(number), payload: { number } }], clientId: `${this.#name}-${lane}`, requestNumber };
-    this.#busy.add(id);
+    this.#ledger.begin(id);
     await this.#send(
       byHttp,
       (timeoutMs) => this.#http('/points', request, timeoutMs),
       (client, options) => client.upsert({ collection, ...request, requestNumber: BigInt(requestNumber) }, options),
     );
-    this.#busy.delete(id);
-    if (!this.#acknowledged.has(id)) this.#ids.push(id);
-    this.#acknowledged.set(id, number);
+    this.#ledger.acknowledge(id, number);
     this.#acknowledgedMs[this.#ring.ownerOf(id)]!.push(performance.now());
     this.counts.writes++;
   }
@@ -183,7 +180,7 @@ export class IngressLoad {
   /** What was acknowledged before is there, and nothing older. */
   async #get(id: string, byHttp: boolean): Promise<void> {
     const { collection } = this.#options;
-    const atLeast = this.#acknowledged.get(id)!;
+    const atLeast = this.#ledger.acknowledged(id)!;
     const consistency = { level: 'linearizable' };
     const points = await this.#send<readonly { readonly payload?: unknown }[]>(
       byHttp,
