@@ -11,7 +11,7 @@ import { context, OpenReplica } from './replica.fixture.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('writes that wait for another of the same key are counted, and let go of once they are answered', async () => {
+test('writes that wait for another of the same key are counted, and let go of once they are answered', { timeout: 60_000 }, async () => {
   let held: Promise<void> | undefined;
   const store = openMemoryStore();
   const open = await OpenReplica.open({

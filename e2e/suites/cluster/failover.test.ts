@@ -14,7 +14,7 @@ import { ShoalClient } from '../../framework/shoal-client.ts';
 import { eventually, pause, timeoutsMs } from '../../framework/timeouts.ts';
 import { below, type Random } from '../../../pods/kernel/random.ts';
 
-const rounds = countFrom('SHOAL_FAILOVER_ROUNDS', 6);
+const rounds = countFrom('SHOAL_FAILOVER_ROUNDS', 4);
 const outageBoundsMs = { median: 5_000, maximum: 10_000 };
 const collection = 'docs';
 

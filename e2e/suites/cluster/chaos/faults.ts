@@ -35,7 +35,7 @@ export interface PodVictim {
 export type Fault = { readonly lengthMs: number } & (
   | { readonly kind: PodFaultKind; readonly victim: PodVictim }
   | { readonly kind: 'gateway killed' | 'gateway stopped past every time-out'; readonly gateway: number }
-  | { readonly kind: 'controller killed' | 'controller stopped past every time-out' }
+  | { readonly kind: 'controller killed' | 'controller stopped' }
 );
 export type FaultKind = Fault['kind'];
 
@@ -61,7 +61,7 @@ export async function inflict(place: Place, fault: Fault, tell: Tell): Promise<v
       return strikeGateway(place, fault.kind, fault.gateway, fault.lengthMs, tell);
     case 'controller killed':
       return kill(cluster.controllers[0]!, fault.lengthMs, tell);
-    case 'controller stopped past every time-out':
+    case 'controller stopped':
       return stop(cluster.controllers[0]!, fault.lengthMs, tell);
     default: {
       const { pod, others } = find(place, fault.victim);

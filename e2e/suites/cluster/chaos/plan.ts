@@ -18,6 +18,7 @@ export interface Step {
  */
 export const apiOutageMs = 60_000;
 const pairCount = 2;
+const longStop = 'stopped past every time-out';
 
 export function deckOf(random: Random, shardCount: number, gatewayCount: number): Step[] {
   const victim = (role?: PodVictim['role']): PodVictim => ({
@@ -27,26 +28,21 @@ export function deckOf(random: Random, shardCount: number, gatewayCount: number)
   });
   const fault = (kind: PodFaultKind, role?: PodVictim['role']): Fault => ({ kind, victim: victim(role), lengthMs: lengthMs(random, kind) });
   const step = (faults: readonly Fault[], apiOutageMs = 0): Step => ({ faults, apiOutageMs, isWaitedFor: random.fraction() < 0.7, pauseMs: 200 + below(random, 1_000) });
-  const steps = podFaultKinds.map((kind) => step([fault(kind)]));
+  const steps = podFaultKinds.filter((kind) => kind !== longStop).map((kind) => step([fault(kind)]));
   for (let i = 0; i < pairCount; i++) steps.push(step([fault(shortKind(random)), fault(shortKind(random))]));
   for (let gateway = 0; gateway < gatewayCount; gateway++) steps.push(step([{ kind: 'gateway killed', gateway, lengthMs: 1_000 + shortMs(random) }]));
   // Nobody follows the primary until the controller is back.
   steps.push(step([{ kind: 'controller killed', lengthMs: shortMs(random) }, fault('kill -9', 'primary')]));
-  steps.push(
-    step([
-      { kind: 'gateway stopped past every time-out', gateway: below(random, gatewayCount), lengthMs: longMs(random) },
-      { kind: 'controller stopped past every time-out', lengthMs: longMs(random) },
-      // Which needs no controller, unless it leads the other shard.
-      fault('kill -9', 'backup'),
-    ]),
-  );
+  // Which needs no controller, unless the pod leads the other shard.
+  steps.push(step([{ kind: 'controller stopped', lengthMs: lengthMs(random, 'stopped') }, fault('kill -9', 'backup')]));
+  steps.push(step([{ kind: 'gateway stopped past every time-out', gateway: below(random, gatewayCount), lengthMs: longMs(random) }, fault(longStop)]));
   steps.push(step([fault(random.fraction() < 0.5 ? 'kill -9' : 'stopped')], apiOutageMs));
   return shuffled(random, steps);
 }
 
 /** A disk that is lost while another copy is out of sync may be the second-last: that is promised for one at a time. */
 function shortKind(random: Random): PodFaultKind {
-  const kinds = podFaultKinds.filter((kind) => kind !== 'disk wiped' && kind !== 'stopped past every time-out');
+  const kinds = podFaultKinds.filter((kind) => kind !== 'disk wiped' && kind !== longStop);
   return kinds[below(random, kinds.length)]!;
 }
 
@@ -57,7 +53,7 @@ function lengthMs(random: Random, kind: PodFaultKind): number {
       return shortMs(random);
     case 'stopped':
       return 3_000 + below(random, 9_000);
-    case 'stopped past every time-out':
+    case longStop:
       return longMs(random);
     default:
       return 2_500 + below(random, 4_000);
