@@ -98,7 +98,10 @@ async function start(config: OperatorConfig, logger: Logger, shutdown: Shutdown)
     },
   });
   // Only now: whoever leads next finds nobody at work.
-  shutdown.add({ name: 'lease', timeoutMs: limits.kubeRequestTimeoutMs, run: async () => {
+  shutdown.add({
+    name: 'lease',
+    timeoutMs: limits.kubeRequestTimeoutMs,
+    run: async () => {
       await lease.close();
       leaseEndpoint.agent.destroy();
     },
