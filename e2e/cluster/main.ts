@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { kubernetesProgram, type Program } from '../framework/kubernetes/binaries.ts';
 import { ClusterError } from './cluster-error.ts';
+import { enter, UsageError } from './command-entry.ts';
 import { say } from './command.ts';
 import { defaultClusterName, isClusterName, type Cluster } from './description.ts';
 import { down } from './down.ts';
@@ -31,8 +32,6 @@ options, before the arguments of kubectl and helm
   --help             this text
 
 ends with 0 when it is done, 1 when it failed, 2 when the command line is wrong`;
-
-class UsageError extends Error {}
 
 async function main(args: readonly string[]): Promise<number> {
   // What follows these two words is theirs, options too.
@@ -108,14 +107,4 @@ async function handTo(program: Program, cluster: Cluster, args: readonly string[
   });
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n\n${help}\n`);
-    process.exitCode = 2;
-  } else {
-    process.stderr.write(error instanceof ClusterError ? `shoal: ${error.message}\n` : `${(error as Error).stack}\n`);
-    process.exitCode = 1;
-  }
-}
+await enter(main, help);

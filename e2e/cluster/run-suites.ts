@@ -10,6 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClusterError } from './cluster-error.ts';
+import { enter, UsageError } from './command-entry.ts';
 import { defaultClusterName } from './description.ts';
 import { load } from './load.ts';
 import { withLock } from './state.ts';
@@ -34,8 +35,6 @@ interface Suite {
   readonly file: string;
   readonly labels: readonly string[];
 }
-
-class UsageError extends Error {}
 
 async function main(args: readonly string[]): Promise<number> {
   const options = { label: { type: 'string', multiple: true }, list: { type: 'boolean' }, 'as-is': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
@@ -96,14 +95,4 @@ function parse<T>(work: () => T): T {
   }
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n\n${help}\n`);
-    process.exitCode = 2;
-  } else {
-    process.stderr.write(error instanceof ClusterError ? `shoal: ${error.message}\n` : `${(error as Error).stack}\n`);
-    process.exitCode = 1;
-  }
-}
+await enter(main, help);
