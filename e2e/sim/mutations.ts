@@ -26,7 +26,7 @@ export const hunts: Readonly<Record<MutationName, Hunt>> = {
   'truncate-on-higher-term': { kinds: [...crashes, 'pause', 'switchover', 'disk slow'], shape: busy },
   'no-trim-above-no-op': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
   'apply-before-commit': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
-  'min-in-sync-ignored': { kinds: ['membership change', ...silence, 'disk replaced'], shape: { ...busy, minInSync: 1 } },
+  'min-in-sync-ignored': { kinds: ['minInSync by hand', ...silence], shape: { ...busy, minInSync: 1 } },
   'wipe-while-listed': { kinds: ['bit rot', 'kill', 'restart'], shape: busy },
   'incarnation-reused': { kinds: ['disk replaced', 'clock rate'], shape: { ...busy, clientCount: 2, meanPauseMs: 100, meanFaultIntervalMs: 4_000, forMs: 150_000 } },
   'read-round-over-in-sync-only': { kinds: ['add lands unseen', 'pod cut off'], shape: { ...busy, podCount: 3, replicas: 2, minInSync: 1, meanFaultIntervalMs: 3_000 } },

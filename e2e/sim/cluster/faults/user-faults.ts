@@ -44,6 +44,18 @@ export const userFaults = {
       return { what: `${collection.metadata.name} wants ${replicas} replicas, ${minInSync} in sync` };
     },
   },
+  'minInSync by hand': {
+    weight: 1,
+    durationMs: [0, 0],
+    begin: ({ world, random }) => {
+      const shard = aShard(world, random);
+      const inSyncCount = shard?.status.authority?.inSync.length;
+      if (shard === undefined || inSyncCount === undefined) return undefined;
+      // The controller puts it right again; until then W5 counts, whoever wrote it.
+      world.store.replace(someone, 'shards', { ...shard, spec: { ...shard.spec, minInSync: inSyncCount + 1 } });
+      return { what: `${shard.metadata.name} wants ${inSyncCount + 1} in sync, one more than there are` };
+    },
+  },
   'collection made anew': {
     weight: 1,
     durationMs: [0, 0],
