@@ -11,7 +11,6 @@ import {
 } from '../../../proto/gen/shoal/v1/point.ts';
 import type { ConsistencyToken } from '../../../proto/gen/shoal/v1/consistency.ts';
 import type { Consistency } from '../../../pods/domain/consistency.ts';
-import { HashRing, splitHashSpace } from '../../../pods/domain/hash-range.ts';
 import type { ItemOutcome } from '../../../pods/domain/write.ts';
 import { below, seededRandom, type Random } from '../../../pods/kernel/random.ts';
 import { History, type Attempt, type Condition, type GetAnswer, type Request, type Seen, type WriteAnswer, type WriteCall } from '../../checker/history.ts';
@@ -19,6 +18,7 @@ import { payloadOf, seenIn, vectorOf } from '../../sim/cluster/contents.ts';
 import { GrpcFailure } from '../grpc-client.ts';
 import { packVector, ShoalClient, unpackVector } from '../shoal-client.ts';
 import { pause } from '../timeouts.ts';
+import { IdPool } from './id-pool.ts';
 
 export interface JudgedLoadOptions {
   readonly collection: string;
@@ -66,11 +66,9 @@ export class JudgedLoad {
   readonly #gateways: readonly { readonly name: string; readonly grpcAddress: string }[];
   readonly #key: string;
   readonly #beganMs = performance.now();
-  readonly #ring: HashRing;
   readonly #clients: Client[] = [];
   readonly #running: Promise<void>[] = [];
-  readonly #generations: number[];
-  readonly #operationCounts = new Map<string, number>();
+  readonly #ids: IdPool;
   readonly #doubtful = new Set<string>();
   readonly #versions = new Map<string, number>();
   /** By shard UID, of `performance.now()`. */
@@ -82,8 +80,8 @@ export class JudgedLoad {
     this.#gateways = gateways;
     this.#key = key;
     this.#options = options;
-    this.#ring = new HashRing(splitHashSpace(options.shardCount));
-    this.#generations = new Array<number>(options.idCount).fill(0);
+    const isRetired = (id: string): boolean => this.#doubtful.has(id) && this.history.isRetired(id);
+    this.#ids = new IdPool({ shardCount: options.shardCount, idCount: options.idCount, usesMax: operationsPerIdMax, isRetired });
   }
 
   start(): void {
@@ -135,7 +133,7 @@ export class JudgedLoad {
   async #write(client: Client): Promise<void> {
     const { random } = client;
     const ids = new Set<string>();
-    for (let count = random.fraction() < 0.75 ? 1 : 2 + below(random, 3); count > 0; count--) ids.add(this.#chooseId(client));
+    for (let count = random.fraction() < 0.75 ? 1 : 2 + below(random, 3); count > 0; count--) ids.add(this.#ids.choose(random, client.shard));
     const kind = anyOf(random, ['upsert', 'upsert', 'upsert', 'set-payload', 'delete'] as const);
     const requestNumber = ++client.requestNumber;
     const requests = Array.from(ids, (id): PointRequest => ({ id, clientId: client.id, requestNumber, call: this.#call(kind, this.#condition(random, id)) }));
@@ -176,7 +174,7 @@ export class JudgedLoad {
   }
 
   async #get(client: Client): Promise<void> {
-    const id = this.#chooseId(client);
+    const id = this.#ids.choose(client.random, client.shard);
     const consistency = this.#consistency(client);
     const attempt: Attempt<GetAnswer> = this.history.invoke({ id, clientId: client.id, requestNumber: ++client.requestNumber, call: { kind: 'get', consistency } });
     try {
@@ -192,8 +190,8 @@ export class JudgedLoad {
   async #search(client: Client): Promise<void> {
     const { random } = client;
     const consistency = this.#consistency(client);
-    // Ids that are left alone are still there.
-    const everything = this.#generations.reduce((sum, generation) => sum + generation + 1, 0);
+    // Ids that are left alone are still there, and others come into use while it is under way.
+    const everything = this.#ids.idCount + this.#options.idCount;
     const topK = random.fraction() < 0.5 ? everything : 1 + below(random, 20);
     const attempt = this.history.search(client.id, consistency);
     try {
@@ -206,21 +204,6 @@ export class JudgedLoad {
   }
 
   // ------------------------------------------------------------ choices
-
-  #chooseId({ random, shard }: Client): string {
-    for (;;) {
-      const place = below(random, this.#generations.length);
-      const id = `point-${place}.${this.#generations[place]!}`;
-      const isDone = (this.#operationCounts.get(id) ?? 0) >= operationsPerIdMax || (this.#doubtful.has(id) && this.history.isRetired(id));
-      if (isDone) {
-        this.#generations[place]!++;
-        continue;
-      }
-      if (shard !== undefined && this.#ring.ownerOf(id) !== shard) continue;
-      this.#operationCounts.set(id, (this.#operationCounts.get(id) ?? 0) + 1);
-      return id;
-    }
-  }
 
   #call(kind: WriteCall['kind'], condition: { readonly condition?: Condition }): WriteCall {
     if (kind === 'delete') return { kind, ...condition };

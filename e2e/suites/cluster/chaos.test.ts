@@ -52,7 +52,7 @@ test('faults on real processes', async (t) => {
   load.start();
 
   const primaryOf = (index: number): string | undefined => timeline.last(shards[index]!.metadata.uid)?.primary.pod;
-  const outages = await trouble(t, { cluster, network, primaryOf, busy: new Set(), answerCount: (gateway) => load.answerCounts.get(gateway) ?? 0 }, load, shards, seed);
+  const outages = await trouble({ cluster, network, primaryOf, busy: new Set(), answerCount: (gateway) => load.answerCounts.get(gateway) ?? 0 }, load, shards, seed);
   await healed(cluster);
   await load.stop();
 
@@ -65,11 +65,12 @@ test('faults on real processes', async (t) => {
 /** The longest write outage of a shard for each kind of fault, in milliseconds of each time. */
 type Outages = Map<string, number[]>;
 
-async function trouble(t: TestContext, place: Place, load: JudgedLoad, shards: readonly VectorShard[], seed: number): Promise<Outages> {
+async function trouble(place: Place, load: JudgedLoad, shards: readonly VectorShard[], seed: number): Promise<Outages> {
   const random = seededRandom(seed);
   const outages: Outages = new Map();
   const beganMs = performance.now();
-  const tell = (what: string): void => t.diagnostic(`${((performance.now() - beganMs) / 1_000).toFixed(1).padStart(6)} s  ${what}`);
+  // At once, so that a run that hangs has said where.
+  const tell = (what: string): void => void process.stderr.write(`${((performance.now() - beganMs) / 1_000).toFixed(1).padStart(6)} s  ${what}\n`);
   /** `work`, then until everything is in sync again. */
   const measured = async (label: string, work: () => Promise<void>): Promise<void> => {
     const fromMs = performance.now();
