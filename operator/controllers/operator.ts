@@ -23,7 +23,7 @@ import { poolOf } from '../desired/dedicated-pool.ts';
 import { ordinalOf, poolLabel } from '../desired/names.ts';
 import type { PodOptions } from '../desired/pod-template.ts';
 import type { ClusterWatch } from '../observe/cluster.ts';
-import { isTrue, type SeenObject, type SeenPod } from '../observe/objects.ts';
+import { isSameNode, isTrue, type SeenObject, type SeenPod } from '../observe/objects.ts';
 import { OperatorPodDirectory } from '../observe/pod-directory.ts';
 import { ShoalObjects } from '../observe/shoal-objects.ts';
 import { ObjectWriter } from '../runtime/apply.ts';
@@ -159,7 +159,9 @@ export class Operator {
       observed.claims.onChange(looksAtPool),
       observed.jobs.onChange(looksAtPool),
       observed.services.onChange(looksAtAllPools),
-      observed.nodes.onChange(looksAtAllPools),
+      observed.nodes.onChange((_name, now, before) => {
+        if (!isSameNode(now, before)) looksAtAllPools();
+      }),
     );
   }
 

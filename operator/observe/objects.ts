@@ -1,5 +1,6 @@
 /** What the operator reads of objects of Kubernetes: the fields that it decides by, as they stand in JSON. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { OwnerReference } from '../../pods/metadata/objects.ts';
 
 export interface SeenMetadata {
@@ -80,6 +81,16 @@ export interface SeenSecret extends SeenObject {
   readonly type?: string;
   /** Base64. */
   readonly data?: Readonly<Record<string, string>>;
+}
+
+/** A node says several times a minute that it lives: apart from that. */
+export function isSameNode(a: SeenNode | undefined, b: SeenNode | undefined): boolean {
+  return isDeepStrictEqual(a === undefined ? a : ofNode(a), b === undefined ? b : ofNode(b));
+}
+
+function ofNode({ metadata: { uid, labels, deletionTimestamp }, spec, status }: SeenNode): object {
+  const conditions = status?.conditions?.map(({ type, status, lastTransitionTime }) => ({ type, status, lastTransitionTime }));
+  return { uid, labels, deletionTimestamp, unschedulable: spec?.unschedulable, taints: spec?.taints, conditions };
 }
 
 export function isTrue(conditions: readonly SeenCondition[] | undefined, type: string): boolean {

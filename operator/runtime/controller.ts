@@ -25,6 +25,8 @@ export interface Controller<State> {
   report(state: State, rows: readonly TaskRow[]): Promise<void>;
   /** The object has gone. */
   forget?(key: string): void;
+  /** Least time between the beginnings of two looks at one object; none unless given. */
+  readonly spacingMs?: number;
 }
 
 export interface ControllerLoopOptions<State> {
@@ -41,6 +43,8 @@ export class ControllerLoop<State> {
   readonly #options: ControllerLoopOptions<State>;
   readonly #queue: WorkQueue;
   readonly #failures = new Map<string, number>();
+  /** By key, when its last look began. */
+  readonly #lookedMs = new Map<string, number>();
   /** By key, the table that was last logged. */
   readonly #tables = new Map<string, string>();
   /** By key and task, what went wrong when it was last told. */
@@ -53,7 +57,9 @@ export class ControllerLoop<State> {
 
   /** Looks at the object soon: what comes in the next moment is seen by the same look. */
   add(key: string): void {
-    this.#queue.addAfter(key, limits.reconcileGatherMs);
+    const { controller, clock } = this.#options;
+    const lookedMs = this.#lookedMs.get(key) ?? -Infinity;
+    this.#queue.addAfter(key, Math.max(limits.reconcileGatherMs, lookedMs + (controller.spacingMs ?? 0) - clock.monotonicMs()));
   }
 
   /** Resolves when what runs has ended. */
@@ -64,6 +70,7 @@ export class ControllerLoop<State> {
   async #look(key: string): Promise<void> {
     const { controller, clock, logger, onReconciled } = this.#options;
     const startedMs = clock.monotonicMs();
+    this.#lookedMs.set(key, startedMs);
     let isWell = true;
     try {
       const state = await controller.read(key);
@@ -107,6 +114,7 @@ export class ControllerLoop<State> {
 
   #forget(key: string): void {
     this.#failures.delete(key);
+    this.#lookedMs.delete(key);
     this.#tables.delete(key);
     for (const id of [...this.#warnings.keys()]) if (id.startsWith(`${key}/`)) this.#warnings.delete(id);
     this.#options.controller.forget?.(key);

@@ -6,6 +6,7 @@
  *     probes, watches ─▶ decide from what is known ─▶ queue ─▶ read ─▶ decide ─▶ write ─▶ tell the pods
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../kernel/clock.ts';
 import { hasCode } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
@@ -122,7 +123,7 @@ export class ShardController {
     if (this.#unwatch.length === 0) {
       this.#unwatch.push(
         metadata.shards.watch((name) => this.#onShardChange(name)),
-        metadata.collections.watch((name) => this.#enqueue(collectionKey(name))),
+        metadata.collections.watch((name) => this.#onCollectionChange(name)),
         directory.watch(() => this.#isStarted && this.#onPodsChange()),
       );
     }
@@ -197,6 +198,11 @@ export class ShardController {
     const seen = this.#options.metadata.shards.peek(name);
     if (seen === undefined) return this.#enqueue(shardKey(name));
     this.#remember(seen, -Infinity);
+  }
+
+  #onCollectionChange(name: string): void {
+    const [known, seen] = [this.#collections.get(name), this.#options.metadata.collections.peek(name)];
+    if (known === undefined || seen === undefined || !isDeepStrictEqual(whatCounts(seen), whatCounts(known))) this.#enqueue(collectionKey(name));
   }
 
   #onPodsChange(): void {
@@ -373,6 +379,13 @@ export class ShardController {
     await Promise.all(members.map(({ pod }) => this.#shardWriter.tell(uid, pod)));
     return true;
   }
+}
+
+/** Without what others write to say how it is. */
+function whatCounts({ metadata, spec, status }: VectorCollection): object {
+  const { resourceVersion: _version, ...rest } = metadata;
+  const { conditions: _conditions, readyShards: _readyShards, ...own } = status;
+  return { metadata: rest, spec, status: own };
 }
 
 /** Whether there is nothing to do until something else happens. */

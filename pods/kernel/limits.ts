@@ -187,6 +187,8 @@ export const limits = {
   reconcilesInFlightMax: 8,
   /** Changes that come within this time are seen by one look. */
   reconcileGatherMs: 50,
+  /** Between two looks at one collection, whose status is written after each: there may be many collections. */
+  collectionReconcileSpacingMs: 500,
   reconcileFirstBackoffMs: 200,
   reconcileBackoffMsMax: 30_000,
   /** Everything announces itself; this is for what does not. */

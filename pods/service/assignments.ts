@@ -51,7 +51,7 @@ export class Assignments {
     this.#unwatch = [
       metadata.shards.watch((name) => this.#concerns(name) && this.look(name)),
       metadata.collections.watch((name) => {
-        for (const shard of this.#hosted.keys()) if (collectionOfShard(shard) === name) this.look(shard);
+        for (const [shard, uid] of this.#hosted) if (collectionOfShard(shard) === name && !this.#isAsWanted(uid, metadata.collections.peek(name))) this.look(shard);
       }),
     ];
     pod.onSnapshotNeeded = (shardUID, source) => void this.#fetch(shardUID, source.pod);
@@ -277,6 +277,14 @@ export class Assignments {
   #concerns(name: string): boolean {
     const shard = this.#options.metadata.shards.peek(name);
     return this.#hosted.has(name) || shard === undefined || this.#names(shard) || this.#options.pod.registry.find(shard.metadata.uid) !== undefined;
+  }
+
+  /** Nothing that the collection may have become since concerns its replica here: of its status, the epoch alone does. */
+  #isAsWanted(shardUID: string, collection: VectorCollection | undefined): boolean {
+    const hosted = this.#options.pod.find(shardUID);
+    if (hosted === undefined || collection === undefined || isDeleting(collection)) return false;
+    const { metadata, status } = collection;
+    return metadata.uid === hosted.registered.collectionUID && metadata.generation === hosted.collectionGeneration && status.routing.epoch === hosted.epoch;
   }
 
   #names(shard: VectorShard): boolean {

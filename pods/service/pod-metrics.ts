@@ -36,14 +36,14 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
     return appliedSeq - checkpointSeq;
   });
 
-  let collectionCount = 0;
-  const countCollections = (): void => {
-    // Without an answer the old figure stays; the watch, when it hears of the store again, tells of every collection.
-    metadata.collections.list().then((collections) => (collectionCount = collections.length), () => undefined);
-  };
-  countCollections();
-  metadata.collections.watch(countCollections);
-  metrics.observe('collections', single(() => collectionCount));
+  // Those that were there before are listed, or told by the watch, or both.
+  const collections = new Set<string>();
+  metadata.collections.watch((name) => {
+    if (metadata.collections.peek(name) === undefined) collections.delete(name);
+    else collections.add(name);
+  });
+  metadata.collections.list().then((found) => found.forEach(({ metadata: { name } }) => collections.add(name)), () => undefined);
+  metrics.observe('collections', single(() => collections.size));
   metrics.observe('queueLength', () => [
     { labels: { queue: 'log' }, value: pod.logStatistics().queuedRecordCount },
     { labels: { queue: 'writes' }, value: pod.hosted().reduce((count, { replica }) => count + replica.pendingWriteCount, 0) },

@@ -1,19 +1,28 @@
 /** The operations of `PodService` on the wire, beside those of its shards. */
 
 import type * as Wire from '../../proto/gen/shoal/shard/v1/pod.ts';
-import type { PodReport, ReplicaReport, SnapshotAnswer, SnapshotPart, SnapshotRequest } from '../domain/pod-service.ts';
+import type { PodService, ReplicaReport, SnapshotAnswer, SnapshotPart, SnapshotRequest } from '../domain/pod-service.ts';
 import { malformed, required } from './malformed.ts';
 import { operation } from './operation.ts';
+import { ReportHistory, type ReportChanges, type ReportPosition } from './report-changes.ts';
 
-export const reportOperation = operation<'report', undefined, PodReport>({
+/** One of each service that is asked for reports, for as long as it is there. */
+const histories = new WeakMap<PodService, ReportHistory>();
+
+export const reportOperation = operation<'report', ReportPosition, ReportChanges>({
   name: 'report',
   mutates: false,
-  request: { encode: () => ({}), decode: () => undefined },
+  request: { encode: ({ session, version }) => ({ session, version }), decode: ({ session, version }) => ({ session, version }) },
   answer: {
-    encode: ({ pod, podUID, session, replicas }) => ({ pod, podUid: podUID, session, replicas: replicas.map(replicaMessage) }),
-    decode: ({ pod, podUid, session, replicas }) => ({ pod, podUID: podUid, session, replicas: replicas.map(replicaOf) }),
+    encode: ({ podUID, replicas, ...rest }) => ({ ...rest, podUid: podUID, replicas: replicas.map(replicaMessage) }),
+    decode: ({ podUid, replicas, ...rest }) => ({ ...rest, podUID: podUid, replicas: replicas.map(replicaOf) }),
   },
-  run: (service, _target, _input, { signal }) => service.report(signal),
+  run: async (service, _target, known, { signal }) => {
+    const report = await service.report(signal);
+    const history = histories.get(service) ?? new ReportHistory();
+    histories.set(service, history);
+    return history.changesSince(known, report);
+  },
 });
 
 function replicaMessage({ collectionUID, shardUID, ...rest }: ReplicaReport): Wire.ReplicaReport {

@@ -5,6 +5,7 @@ import type { ShardContext, ShardService } from '../domain/shard-service.ts';
 import { noSpan } from '../kernel/span.ts';
 import type { Operation } from './operation.ts';
 import type { Asked } from './outgoing-requests.ts';
+import { KnownReport } from './report-changes.ts';
 import { nudgeOperation, reportOperation, snapshotOperation, stopWritesOperation } from './pod-operations.ts';
 import {
   countOperation,
@@ -27,8 +28,9 @@ export interface Asking {
 export function remotePod(link: Asking): PodService {
   const ask = <Input, Output>(operation: Operation<Input, Output>, input: Input, signal: AbortSignal): Promise<Output> =>
     traced(link, operation, undefined, input, { signal, span: noSpan });
+  const known = new KnownReport();
   return {
-    report: (signal) => ask(reportOperation, undefined, signal),
+    report: async (signal) => known.take(await ask(reportOperation, known.position, signal)),
     nudge: (shardUID, signal) => ask(nudgeOperation, shardUID, signal),
     stopWrites: (shardUID, signal) => ask(stopWritesOperation, shardUID, signal),
     snapshot: (request, signal) => ask(snapshotOperation, request, signal),

@@ -128,9 +128,9 @@ const podReport: PodReport = {
   pod: 'pod-b',
   podUID: 'uid-b',
   session: 'session-b',
-  replicas: (['waiting', 'backup', 'primary'] as const).map((role) => ({
+  replicas: (['waiting', 'backup', 'primary'] as const).map((role, i) => ({
     collectionUID: 'collection-1',
-    shardUID: 'shard-1',
+    shardUID: `shard-${i}`,
     incarnation: 'incarnation-b',
     role,
     term: 5,

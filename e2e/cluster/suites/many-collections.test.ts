@@ -54,7 +54,7 @@ test(`${count} collections in one pool`, async (t) => {
 
   await t.test('created through a gateway', async (t) => {
     shoal.explain(t);
-    const [ledBefore, before] = [await leader(), await operatorCpuSeconds()];
+    const [ledBefore, before, requestsBefore] = [await leader(), await operatorCpuSeconds(), await apiRequests(cluster)];
     const beganMs = performance.now();
     const tookMs: number[] = [];
     let next = 0;
@@ -79,6 +79,7 @@ test(`${count} collections in one pool`, async (t) => {
     const createdMs = performance.now();
     await shoal.settled(3);
     t.diagnostic(`${count} created in ${seconds(createdMs - beganMs)}, all in sync after ${seconds(performance.now() - beganMs)}; operators took ${seconds(((await operatorCpuSeconds()) - before) * 1_000)} of processor time; ${await leaderSince(ledBefore)}`);
+    t.diagnostic(`requests to the API server for each: ${perUnit(requestsBefore, await apiRequests(cluster), count, 0.1)}`);
     for (const i of [0, count >> 1, count - 1]) await client.upsert({ collection: nameOf(i), points: [{ id: 'a', vector: [1, 0, 0, 0] }] });
   });
   await print('with all of them');
@@ -94,8 +95,7 @@ test(`${count} collections in one pool`, async (t) => {
     const share = (from: Usage, to: Usage): string => `${((100 * (to.cpuSeconds - from.cpuSeconds)) / restSeconds).toFixed(1)} %`;
     assert.equal(await leader(), operator);
     t.diagnostic(`operator ${share(before, after)} of a core; data pods ${pods.map((_, i) => share(podsBefore[i]!, podsAfter[i]!)).join(', ')}`);
-    const perMinute = [...requestsAfter].map(([what, total]) => [what, (60 * (total - (requestsBefore.get(what) ?? 0))) / restSeconds] as const).filter(([, rate]) => rate >= 0.5);
-    t.diagnostic(`requests to the API server a minute, whoever sent them: ${perMinute.sort((a, b) => b[1] - a[1]).slice(0, 12).map(([what, rate]) => `${what} ${rate.toFixed(0)}`).join(', ')}`);
+    t.diagnostic(`requests to the API server a minute, whoever sent them: ${perUnit(requestsBefore, requestsAfter, restSeconds / 60, 0.5)}`);
     await print('after the rest');
   });
 
@@ -159,4 +159,10 @@ async function apiRequests(cluster: TestCluster): Promise<Map<string, number>> {
     totals.set(what, (totals.get(what) ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1)));
   }
   return totals;
+}
+
+/** What was answered between, divided by `units`, most first; what is less than `least` is left out. */
+function perUnit(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, units: number, least: number): string {
+  const rates = [...after].map(([what, total]) => [what, (total - (before.get(what) ?? 0)) / units] as const).filter(([, rate]) => rate >= least);
+  return rates.sort((a, b) => b[1] - a[1]).slice(0, 15).map(([what, rate]) => `${what} ${rate.toFixed(1)}`).join(', ');
 }

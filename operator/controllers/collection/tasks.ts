@@ -1,5 +1,6 @@
 /** The life of a collection on one screen. Its shards are placed, led and moved by the shard controller, which the operator embeds. */
 
+import { limits } from '../../../pods/kernel/limits.ts';
 import type { ClusterMetadata } from '../../../pods/metadata/cluster-metadata.ts';
 import { isDeleting, isUpToDate } from '../../../pods/metadata/objects.ts';
 import type { ObjectWriter } from '../../runtime/apply.ts';
@@ -33,6 +34,7 @@ export function collectionController(sources: CollectionSources, deps: Collectio
     name: 'collection',
     read: (name) => readCollectionState(name, sources),
     tasks: collectionTasks(deps),
+    spacingMs: limits.collectionReconcileSpacingMs,
     regarding: ({ collection }) => ({ kind: 'VectorCollection', name: collection.metadata.name, uid: collection.metadata.uid }),
     report: (state, rows) => reportCollection(deps.metadata, state, rows),
   };

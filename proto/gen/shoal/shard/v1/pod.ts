@@ -9,7 +9,10 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** What a data pod answers as a whole: to the controller that decides who leads, and to pods that fetch a snapshot. */
 
+/** What the asker knows already; version 0 is nothing. */
 export interface ReportRequest {
+  session: string;
+  version: number;
 }
 
 export interface ReplicaReport {
@@ -31,7 +34,10 @@ export interface ReportAnswer {
   pod: string;
   podUid: string;
   session: string;
+  /** Those that changed after `since`; all when that is 0. */
   replicas: ReplicaReport[];
+  since: number;
+  version: number;
 }
 
 export interface NudgeRequest {
@@ -100,11 +106,20 @@ export interface SnapshotEnd {
 }
 
 function createBaseReportRequest(): ReportRequest {
-  return {};
+  return { session: "", version: 0 };
 }
 
 export const ReportRequest: MessageFns<ReportRequest> = {
-  encode(_: ReportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ReportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== "") {
+      writer.uint32(10).string(message.session);
+    }
+    if (message.version !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.version)) !== BigInt(message.version)) {
+        throw new globalThis.Error("value provided for field BigInt(message.version) of type uint64 too large");
+      }
+      writer.uint32(16).uint64(BigInt(message.version));
+    }
     return writer;
   },
 
@@ -121,6 +136,22 @@ export const ReportRequest: MessageFns<ReportRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -136,8 +167,10 @@ export const ReportRequest: MessageFns<ReportRequest> = {
   create(base?: DeepPartial<ReportRequest>): ReportRequest {
     return ReportRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ReportRequest>): ReportRequest {
+  fromPartial(object: DeepPartial<ReportRequest>): ReportRequest {
     const message = createBaseReportRequest();
+    message.session = object.session ?? "";
+    message.version = object.version ?? 0;
     return message;
   },
 };
@@ -345,7 +378,7 @@ export const ReplicaReport: MessageFns<ReplicaReport> = {
 };
 
 function createBaseReportAnswer(): ReportAnswer {
-  return { pod: "", podUid: "", session: "", replicas: [] };
+  return { pod: "", podUid: "", session: "", replicas: [], since: 0, version: 0 };
 }
 
 export const ReportAnswer: MessageFns<ReportAnswer> = {
@@ -361,6 +394,18 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
     }
     for (const v of message.replicas) {
       ReplicaReport.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.since !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.since)) !== BigInt(message.since)) {
+        throw new globalThis.Error("value provided for field BigInt(message.since) of type uint64 too large");
+      }
+      writer.uint32(40).uint64(BigInt(message.since));
+    }
+    if (message.version !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.version)) !== BigInt(message.version)) {
+        throw new globalThis.Error("value provided for field BigInt(message.version) of type uint64 too large");
+      }
+      writer.uint32(48).uint64(BigInt(message.version));
     }
     return writer;
   },
@@ -410,6 +455,22 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
             message.replicas.push(ReplicaReport.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.since = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -431,6 +492,8 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
     message.podUid = object.podUid ?? "";
     message.session = object.session ?? "";
     message.replicas = object.replicas?.map((e) => ReplicaReport.fromPartial(e)) || [];
+    message.since = object.since ?? 0;
+    message.version = object.version ?? 0;
     return message;
   },
 };
