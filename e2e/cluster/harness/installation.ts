@@ -21,6 +21,8 @@ export interface Installation {
 }
 
 const release = 'shoal';
+/** kubectl deletes one after the other: hundreds of collections take minutes. */
+const deletionTimeoutMs = 300_000;
 const helmTimeout = '5m';
 const helmTimeoutMs = 330_000;
 
@@ -47,7 +49,7 @@ export async function installShoal(t: Owner, cluster: TestCluster, values: objec
   // Before the namespace goes, which would wait for an operator that has gone.
   atEnd(t, async () => {
     if (!isThere || process.env['SHOAL_KEEP'] === '1') return;
-    await cluster.kubectl(['delete', 'vectorcollections', '-n', namespace, '-l', '!shoal.dev/system', '--wait=false']);
+    await cluster.kubectl(['delete', 'vectorcollections', '-n', namespace, '-l', '!shoal.dev/system', '--wait=false'], { timeoutMs: deletionTimeoutMs });
     await helm(['uninstall', release, '--wait']);
   });
   await helm(['install', release, chartDirectory, '--values', '-', '--wait'], given({}));
