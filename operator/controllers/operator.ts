@@ -10,7 +10,7 @@ import type { CollectionOutcome } from '../../pods/controller/collection-writer.
 import { podsOf } from '../../pods/controller/known-shards.ts';
 import { ShardController } from '../../pods/controller/shard-controller.ts';
 import type { PodClient } from '../../pods/domain/pod-service.ts';
-import { sleep, type Clock } from '../../pods/kernel/clock.ts';
+import { sleep, type Clock, type Timer } from '../../pods/kernel/clock.ts';
 import { limits } from '../../pods/kernel/limits.ts';
 import type { Logger } from '../../pods/kernel/logger.ts';
 import type { Random } from '../../pods/kernel/random.ts';
@@ -32,6 +32,7 @@ import { Events } from '../runtime/events.ts';
 import type { CollectionState } from './collection/collection-state.ts';
 import { heldBecause } from './collection/rules.ts';
 import { collectionController } from './collection/tasks.ts';
+import { vectorCount } from './collection/vector-count.ts';
 import type { PoolState } from './pool/pool-state.ts';
 import { poolController } from './pool/tasks.ts';
 
@@ -69,6 +70,7 @@ export class Operator {
   /** By collection object: what became of the last attempt to bring its shards up. */
   readonly #outcomes = new Map<string, CollectionOutcome>();
   readonly #unwatch: (() => void)[] = [];
+  #countTimer: Timer | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: OperatorOptions) {
@@ -125,10 +127,12 @@ export class Operator {
       }
     }
     this.#listen();
+    this.#countVectors();
   }
 
   async close(): Promise<void> {
     this.#stop.abort(new Error('closed'));
+    this.#countTimer?.cancel();
     for (const unwatch of this.#unwatch) unwatch();
     await Promise.all([this.#poolLoop.close(), this.#collectionLoop.close()]);
     await this.#shardController.close();
@@ -193,6 +197,18 @@ export class Operator {
     const isReady = (pod: SeenPod | undefined): boolean => isTrue(pod?.status?.conditions, 'Ready');
     if (isReady(now) === isReady(before) && now?.metadata.uid === before?.metadata.uid) return;
     for (const shard of this.#shards.list()) if (podsOf(shard).has(name)) this.#collectionLoop.add(collectionOfShard(shard.metadata.name));
+  }
+
+  /** Points come and go without an object that changes. */
+  #countVectors(): void {
+    this.#countTimer = this.#options.clock.after(limits.vectorCountIntervalMs, () => {
+      const shards = Map.groupBy(this.#shards.list(), ({ metadata }) => collectionOfShard(metadata.name));
+      for (const { metadata, status } of this.#collections.list()) {
+        const count = vectorCount(shards.get(metadata.name) ?? [], this.#shardController.pods());
+        if (count !== undefined && count !== status.vectorCount) this.#collectionLoop.add(metadata.name);
+      }
+      this.#countVectors();
+    });
   }
 
   #onOutcome(name: string, outcome: CollectionOutcome): void {

@@ -109,6 +109,7 @@ function refusalOf(pod: string, facts: PoolFacts, wishes: ReadonlyMap<string, Dr
     isDraining: each.name === pod || accepted.has(each.name),
     isClosed: wishes.has(each.name),
     isSilent: !each.isServing,
+    ...(each.freeBytes === undefined ? {} : { freeBytes: each.freeBytes }),
   }));
   for (const missing of [pod, ...accepted]) if (!pods.some(({ name }) => name === missing)) pods.push({ name: missing, isDraining: true, isSilent: true });
   for (const { shard, replicas } of facts.shards) {

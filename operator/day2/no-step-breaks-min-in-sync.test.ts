@@ -107,9 +107,9 @@ class Model {
           .filter(({ shard }) => shard.spec.replicas.includes(name) || this.#inSync(shard).includes(name))
           .map(({ shard }) => {
             const { authority: present } = shard.status;
-            return { collectionUID: 'c', shardUID: shard.metadata.uid, incarnation: member(name).incarnation, role: present!.primary.pod === name ? ('primary' as const) : ('backup' as const), term: present!.term, lastSeq: 1, commitSeq: 1, appliedSeq: 1, configVersion: present!.configVersion, quarantined: false, blockedMs: 0 };
+            return { collectionUID: 'c', shardUID: shard.metadata.uid, incarnation: member(name).incarnation, role: present!.primary.pod === name ? ('primary' as const) : ('backup' as const), term: present!.term, lastSeq: 1, commitSeq: 1, appliedSeq: 1, configVersion: present!.configVersion, quarantined: false, blockedMs: 0, pointCount: 0 };
           });
-        return [name, { name, isSilent, isReachable: !isSilent, report: observedReport({ pod: name, podUID: pod.uid, session: `session-${name}`, replicas }, this.nowMs, this.nowMs) }];
+        return [name, { name, isSilent, isReachable: !isSilent, report: observedReport({ pod: name, podUID: pod.uid, session: `session-${name}`, freeBytes: 2 ** 30, replicas }, this.nowMs, this.nowMs) }];
       }),
     );
   }

@@ -43,6 +43,8 @@ export interface PodFacts {
   readonly isReady: boolean;
   /** Its process answers: what it has in sync counts. */
   readonly isServing: boolean;
+  /** Of its disk, for new data, as it says itself. */
+  readonly freeBytes?: number;
   /** Asked to end. */
   readonly isEnding: boolean;
   /** Why it does not get ready, as well as Kubernetes knows. */

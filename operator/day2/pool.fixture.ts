@@ -60,6 +60,7 @@ export function heardPod(name: string, shards: readonly ShardUse[], isSilent = f
     configVersion: 1,
     quarantined: false,
     blockedMs: 0,
+    pointCount: 0,
   }));
-  return [name, { name, isSilent, isReachable: !isSilent, report: observedReport({ pod: name, podUID: 'u', session: 's', replicas }, 0, 1) }];
+  return [name, { name, isSilent, isReachable: !isSilent, report: observedReport({ pod: name, podUID: 'u', session: 's', freeBytes: 2 ** 30, replicas }, 0, 1) }];
 }

@@ -38,14 +38,19 @@ function podHeard(isSilent = false): ReturnType<typeof heardPod> {
   return heardPod('p-0', [], isSilent);
 }
 
-const well: PodFacts = { name: 'p-0', ordinal: 0, uid: 'u', revision: 'new', needsRestart: false, isReady: true, isServing: true, isEnding: false, node: { name: 'n', isCordoned: false, domains: [] }, isAskedToDrain: false };
+const well: PodFacts = { name: 'p-0', ordinal: 0, uid: 'u', revision: 'new', needsRestart: false, isReady: true, isServing: true, freeBytes: 2 ** 30, isEnding: false, node: { name: 'n', isCordoned: false, domains: [] }, isAskedToDrain: false };
+/** Without what `expected` takes away. */
+function whatIsGiven(facts: { readonly [Field in keyof PodFacts]: PodFacts[Field] | undefined }): object {
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
+}
+
 const unready = [condition('Ready', 'False')];
 
-const cases: { name: string; state: Partial<PoolState>; expected: Partial<PodFacts> }[] = [
+const cases: { name: string; state: Partial<PoolState>; expected: { readonly [Field in keyof PodFacts]?: PodFacts[Field] | undefined } }[] = [
   { name: 'all is well', state: {}, expected: {} },
   { name: 'it does not answer', state: { heard: new Map([podHeard(true)]) }, expected: { isServing: false } },
-  { name: 'nobody has asked it', state: { heard: new Map() }, expected: { isServing: false } },
-  { name: 'what answered was the pod before', state: { pods: [pod({ metadata: { uid: 'other' } })] }, expected: { uid: 'other', isServing: false } },
+  { name: 'nobody has asked it', state: { heard: new Map() }, expected: { isServing: false, freeBytes: undefined } },
+  { name: 'what answered was the pod before', state: { pods: [pod({ metadata: { uid: 'other' } })] }, expected: { uid: 'other', isServing: false, freeBytes: undefined } },
   { name: 'ending, in its time', state: { pods: [pod({ metadata: { deletionTimestamp: '2026-01-01T12:01:00Z' } })] }, expected: { isReady: false, isServing: false, isEnding: true } },
   {
     name: 'ending, and past its time',
@@ -70,7 +75,7 @@ const cases: { name: string; state: Partial<PoolState>; expected: Partial<PodFac
   { name: 'asked to drain', state: { pods: [pod({ metadata: { annotations: { 'shoal.dev/drain': 'true' } } })] }, expected: { isAskedToDrain: true } },
 ];
 
-for (const { name, state: change, expected } of cases) test(name, () => assert.deepEqual(readPoolFacts(state(change)).pods, [{ ...well, ...expected }]));
+for (const { name, state: change, expected } of cases) test(name, () => assert.deepEqual(readPoolFacts(state(change)).pods, [whatIsGiven({ ...well, ...expected })]));
 
 test('no node takes it', () => {
   const waiting = pod({ conditions: [condition('PodScheduled', 'False', '0/3 nodes are available')] });

@@ -61,6 +61,7 @@ function onePod(pod: SeenPod, { pool, statefulSet, claims, nodes, heard, nowMs }
     needsRestart: isTrue(claim?.status?.conditions, 'FileSystemResizePending'),
     isReady: isReady && !isGoing(pod),
     isServing: !isGoing(pod) && observed?.isSilent === false && observed.report?.podUID === uid,
+    ...(observed?.report?.podUID === uid ? { freeBytes: observed.report.freeBytes } : {}),
     isEnding: isGoing(pod),
     ...(isReady ? {} : { trouble: whyNotReady(pod) }),
     ...(pod.spec.nodeName === undefined ? {} : { node: { name: pod.spec.nodeName, isCordoned: node?.spec?.unschedulable === true, domains: domainsOf(pod, pool, node) } }),

@@ -77,10 +77,10 @@ export function pod(name: string, change: PodCase = {}): ObservedPod {
     appliedSeq: 100,
     configVersion: 7,
     quarantined: false,
-    blockedMs: 0,
+    blockedMs: 0, pointCount: 0,
     ...(change.replica === 'none' ? {} : change.replica),
   };
-  const report = { pod: name, podUID: change.podUID ?? `uid-${name}`, session: change.session ?? `session-${name}`, replicas: change.replica === 'none' ? [] : [replica] };
+  const report = { pod: name, podUID: change.podUID ?? `uid-${name}`, session: change.session ?? `session-${name}`, freeBytes: 2 ** 30, replicas: change.replica === 'none' ? [] : [replica] };
   return { name, isSilent, isReachable, report: observedReport(report, askedAtMs, answeredAtMs) };
 }
 

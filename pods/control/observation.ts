@@ -18,6 +18,7 @@ export interface ObservedPod {
 export interface ObservedReport {
   readonly podUID: string;
   readonly session: string;
+  readonly freeBytes: number;
   /** By shard UID. */
   readonly replicas: ReadonlyMap<string, ReplicaReport>;
   /** Monotonic times of whoever asked. */
@@ -26,8 +27,8 @@ export interface ObservedReport {
 }
 
 export function observedReport(report: PodReport, askedAtMs: number, answeredAtMs: number): ObservedReport {
-  const { podUID, session, replicas } = report;
-  return { podUID, session, askedAtMs, answeredAtMs, replicas: new Map(replicas.map((replica) => [replica.shardUID, replica])) };
+  const { podUID, session, freeBytes, replicas } = report;
+  return { podUID, session, freeBytes, askedAtMs, answeredAtMs, replicas: new Map(replicas.map((replica) => [replica.shardUID, replica])) };
 }
 
 export interface ReportedReplica {

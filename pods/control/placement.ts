@@ -10,7 +10,7 @@ export interface PlaceablePod {
    * where its node lacks the label. Pods that are compared have values of the same labels.
    */
   readonly domains?: readonly string[];
-  /** Bytes of storage that are free; at 0 it takes no new replica. */
+  /** Of its disk, for new data; at 0 it takes no new replica. */
   readonly freeBytes?: number;
   /** Takes no new replica; those it has shall go. */
   readonly isDraining: boolean;
@@ -54,10 +54,15 @@ export function placeReplicas(count: number, present: readonly string[], leaving
   const replicas = [...kept];
   while (replicas.length < count) {
     const open = facts.pods.filter((pod) => isOpen(pod) && !replicas.includes(pod.name));
-    if (open.length === 0) return { action: 'refuse', because: `${count} replicas need ${count} pods, and there is room on ${replicas.length}` };
+    if (open.length === 0) return { action: 'refuse', because: `${count} replicas need ${count} pods, and there is room on ${replicas.length}${fullPods(facts.pods, replicas)}` };
     replicas.push(pick(open.map(({ name }) => ranked(name, replicas, byName, facts)), 'first'));
   }
   return { action: 'place', replicas, because: reason(present, replicas, dropped, byName) };
+}
+
+function fullPods(pods: readonly PlaceablePod[], replicas: readonly string[]): string {
+  const full = pods.filter(({ name, freeBytes }) => freeBytes === 0 && !replicas.includes(name)).map(({ name }) => name);
+  return full.length === 0 ? '' : `; the disk of ${full.join(', ')} is full`;
 }
 
 /** Whether it takes new replicas. */

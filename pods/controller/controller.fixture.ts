@@ -49,7 +49,7 @@ export class TestPod {
   }
 
   readonly service = {
-    report: (signal: AbortSignal) => this.#call(signal, (): PodReport => ({ pod: this.name, podUID: `uid-${this.name}`, session: this.session, replicas: [...this.replicas.values()] })),
+    report: (signal: AbortSignal) => this.#call(signal, (): PodReport => ({ pod: this.name, podUID: `uid-${this.name}`, session: this.session, freeBytes: 2 ** 30, replicas: [...this.replicas.values()] })),
     nudge: (uid: string, signal: AbortSignal) => this.#call(signal, () => this.look(uid)),
     stopWrites: (uid: string, signal: AbortSignal) =>
       this.#call(signal, () => {
@@ -71,7 +71,7 @@ export class TestPod {
     if (isDeleting(shard) || !isMine) return void this.replicas.delete(uid);
     if (replica === undefined) {
       const incarnation = `${this.name}-${this.#starts}-${uid.slice(0, 4)}`;
-      this.replicas.set(uid, { collectionUID: shard.spec.collection.uid, shardUID: uid, incarnation, role: 'waiting', term: 0, lastSeq: 0, commitSeq: 0, appliedSeq: 0, configVersion: 0, quarantined: false, blockedMs: 0 });
+      this.replicas.set(uid, { collectionUID: shard.spec.collection.uid, shardUID: uid, incarnation, role: 'waiting', term: 0, lastSeq: 0, commitSeq: 0, appliedSeq: 0, configVersion: 0, quarantined: false, blockedMs: 0, pointCount: 0 });
       return this.#cluster.tellOthers(uid, this);
     }
     if (authority === undefined) return;

@@ -83,7 +83,10 @@ export class KnownFacts {
   placement(collection: VectorCollection | undefined): PlacementFacts {
     const { directory, prober, shards, rules } = this.#options;
     const allowed = directory.list().filter((pod) => collection === undefined || rules.mayHost(collection, pod));
-    const pods = allowed.map((pod) => ({ ...pod, isSilent: prober.pods.get(pod.name)?.isSilent === true }));
+    const pods = allowed.map((pod) => {
+      const observed = prober.pods.get(pod.name);
+      return { ...pod, isSilent: observed?.isSilent === true, ...(observed?.report === undefined ? {} : { freeBytes: observed.report.freeBytes }) };
+    });
     return { pods, load: shards.load };
   }
 

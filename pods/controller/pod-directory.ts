@@ -4,8 +4,6 @@ export interface DirectoryPod {
   readonly name: string;
   /** Where it runs, as `PlaceablePod` has it: its zone, its node, … */
   readonly domains?: readonly string[];
-  /** Bytes of storage that are free, where it is known. */
-  readonly freeBytes?: number;
   /** Its replicas shall move to other pods. */
   readonly isDraining: boolean;
   /** It takes no new replica; those it has stay. */

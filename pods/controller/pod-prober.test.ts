@@ -22,7 +22,7 @@ function open(t: TestContext): { clock: StandstillClock; prober: PodProber; beco
       await sleep(clock, 30, signal);
       if (behaviour === 'hangs') await sleep(clock, 1_000_000, signal);
       if (behaviour === 'refuses') throw new ShoalError('UNAVAILABLE', 'refused');
-      return { pod: 'a', podUID: 'u', session: 's', replicas: [] };
+      return { pod: 'a', podUID: 'u', session: 's', freeBytes: 1, replicas: [] };
     },
   } as unknown as PodService;
   const prober = new PodProber({

@@ -23,6 +23,7 @@ export interface ReplicaReport {
   readonly quarantined: boolean;
   /** How long a primary's disk or compare-and-swap has been stuck, in milliseconds; 0 when nothing is. */
   readonly blockedMs: number;
+  readonly pointCount: number;
 }
 
 export interface PodReport {
@@ -30,6 +31,8 @@ export interface PodReport {
   readonly podUID: string;
   /** Random per start of the process (rule W0). */
   readonly session: string;
+  /** Of its disk, for new data: 0 while it takes none. */
+  readonly freeBytes: number;
   readonly replicas: readonly ReplicaReport[];
 }
 

@@ -17,9 +17,9 @@ const replica = (shardUID: string, quarantined: boolean): ReplicaReport => ({
   appliedSeq: 1,
   configVersion: 1,
   quarantined,
-  blockedMs: 0,
+  blockedMs: 0, pointCount: 0,
 });
-const report = (pod: string, replicas: readonly ReplicaReport[]): PodReport => ({ pod, podUID: 'u', session: 's', replicas });
+const report = (pod: string, replicas: readonly ReplicaReport[]): PodReport => ({ pod, podUID: 'u', session: 's', freeBytes: 2 ** 30, replicas });
 
 test('the cluster is what its pods say, and who does not answer is not ready', async () => {
   const clock = new SimulatedClock();

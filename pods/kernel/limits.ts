@@ -189,6 +189,7 @@ export const limits = {
   reconcileGatherMs: 50,
   /** Between two looks at one collection, whose status is written after each: there may be many collections. */
   collectionReconcileSpacingMs: 500,
+  vectorCountIntervalMs: 60_000,
   reconcileFirstBackoffMs: 200,
   reconcileBackoffMsMax: 30_000,
   /** Everything announces itself; this is for what does not. */

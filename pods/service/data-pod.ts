@@ -222,7 +222,7 @@ export class DataPod {
     const kept = [...this.#quarantined.values()].map(({ registered }): ReplicaReport => {
       const { collectionUID, shardUID, incarnation, localReplica } = registered;
       const { adoptedTerm } = this.options.log.replica(localReplica);
-      return { collectionUID, shardUID, incarnation, role: 'waiting', term: adoptedTerm, lastSeq: 0, commitSeq: 0, appliedSeq: 0, configVersion: 0, quarantined: true, blockedMs: 0 };
+      return { collectionUID, shardUID, incarnation, role: 'waiting', term: adoptedTerm, lastSeq: 0, commitSeq: 0, appliedSeq: 0, configVersion: 0, quarantined: true, blockedMs: 0, pointCount: 0 };
     });
     return [...hosted, ...kept];
   }

@@ -41,6 +41,11 @@ export class DiskWatermarks {
     return this.#usedFraction;
   }
 
+  /** For new data. */
+  get freeBytes(): number {
+    return this.#writable ? this.#freeBytes : 0;
+  }
+
   get writable(): boolean {
     return this.#writable;
   }

@@ -16,8 +16,8 @@ export class LocalPodService implements PodService {
   }
 
   report(): Promise<PodReport> {
-    const { name, session, options } = this.#pod;
-    return Promise.resolve({ pod: name, podUID: options.podUID, session, replicas: this.#pod.reports() });
+    const { name, session, options, disk } = this.#pod;
+    return Promise.resolve({ pod: name, podUID: options.podUID, session, freeBytes: disk.freeBytes, replicas: this.#pod.reports() });
   }
 
   nudge(shardUID: string): Promise<void> {

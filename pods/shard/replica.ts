@@ -253,6 +253,7 @@ export class ShardReplica {
       configVersion: authority?.configVersion ?? 0,
       quarantined: this.#failure !== undefined,
       blockedMs: this.#driver.blockedMs,
+      pointCount: this.pointCount,
     };
   }
 

@@ -65,7 +65,7 @@ test('a rotation of the authority under load: no request fails, and every connec
     for (const volume of all) await volume.put(first, [first]);
     const [podTls, otherTls, gatewayTls] = all.map((volume) => volume.open()) as [PeerTls, PeerTls, PeerTls];
     const addresses: Addresses = new Map();
-    const served = { service: podAnswering(async () => (await new Promise((resolve) => setTimeout(resolve, 2)), { pod: 'p', podUID: 'u', session: 's', replicas: [] })) };
+    const served = { service: podAnswering(async () => (await new Promise((resolve) => setTimeout(resolve, 2)), { pod: 'p', podUID: 'u', session: 's', freeBytes: 1, replicas: [] })) };
     const pod = await startTestPod(addresses, { name: 'pod-b', tls: podTls, served, renewal: { spreadMs: 5, distrustedMs: 200 } });
     const other = testTransport(addresses, { name: 'pod-a', tls: otherTls, renewal: { spreadMs: 5, distrustedMs: 200 } });
     const gateway = testTransport(addresses, { name: 'gateway-1', role: 'gateway', tls: gatewayTls, renewal: { spreadMs: 5, distrustedMs: 200 } });

@@ -7,9 +7,9 @@ import { seedOf } from '../../e2e/framework/seed.ts';
 import { KnownReport, ReportHistory, type ReportChanges } from './report-changes.ts';
 
 const replica = (shardUID: string, appliedSeq: number): ReplicaReport => ({
-  collectionUID: 'c', shardUID, incarnation: 'i', role: 'backup', term: 1, lastSeq: appliedSeq, commitSeq: appliedSeq, appliedSeq, configVersion: 1, quarantined: false, blockedMs: 0,
+  collectionUID: 'c', shardUID, incarnation: 'i', role: 'backup', term: 1, lastSeq: appliedSeq, commitSeq: appliedSeq, appliedSeq, configVersion: 1, quarantined: false, blockedMs: 0, pointCount: 0,
 });
-const reportOf = (session: string, seqs: Readonly<Record<string, number>>): PodReport => ({ pod: 'p', podUID: 'u', session, replicas: Object.entries(seqs).map(([uid, seq]) => replica(uid, seq)) });
+const reportOf = (session: string, seqs: Readonly<Record<string, number>>): PodReport => ({ pod: 'p', podUID: 'u', session, freeBytes: 2 ** 30, replicas: Object.entries(seqs).map(([uid, seq]) => replica(uid, seq)) });
 const sorted = ({ replicas, ...rest }: PodReport): PodReport => ({ ...rest, replicas: [...replicas].sort((a, b) => (a.shardUID < b.shardUID ? -1 : 1)) });
 
 test('who knows all that is at rest is sent nothing', () => {

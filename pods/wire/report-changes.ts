@@ -65,10 +65,10 @@ export class KnownReport {
     const isOfKnown = known?.position.session === answer.session;
     if (since > 0 && !(isOfKnown && since <= known.position.version)) throw new ShoalError('UNAVAILABLE', `another process of ${answer.pod} has answered meanwhile`);
     // An older answer than the last says nothing new.
-    if (isOfKnown && version > 0 && version <= known.position.version) return known.report;
-    const replicas = new Map(since > 0 ? known!.replicas : []);
-    for (const replica of answer.replicas) replicas.set(replica.shardUID, replica);
-    const report = { ...answer, replicas: [...replicas.values()] };
+    if (isOfKnown && version > 0 && version < known.position.version) return known.report;
+    const isAtRest = isOfKnown && version > 0 && version === known.position.version;
+    const replicas = isAtRest ? known.replicas : changed(since > 0 ? known!.replicas : new Map(), answer.replicas);
+    const report = { ...answer, replicas: isAtRest ? known.report.replicas : [...replicas.values()] };
     this.#known = { position: { session: answer.session, version }, replicas, report };
     return report;
   }
@@ -77,4 +77,10 @@ export class KnownReport {
 /** All fields are plain values. */
 function isSame(a: ReplicaReport, b: ReplicaReport): boolean {
   return (Object.keys(b) as (keyof ReplicaReport)[]).every((key) => a[key] === b[key]);
+}
+
+function changed(known: ReadonlyMap<string, ReplicaReport>, changes: readonly ReplicaReport[]): ReadonlyMap<string, ReplicaReport> {
+  const replicas = new Map(known);
+  for (const replica of changes) replicas.set(replica.shardUID, replica);
+  return replicas;
 }

@@ -128,6 +128,7 @@ const podReport: PodReport = {
   pod: 'pod-b',
   podUID: 'uid-b',
   session: 'session-b',
+  freeBytes: 2 ** 30,
   replicas: (['waiting', 'backup', 'primary'] as const).map((role, i) => ({
     collectionUID: 'collection-1',
     shardUID: `shard-${i}`,
@@ -140,6 +141,7 @@ const podReport: PodReport = {
     configVersion: 2,
     quarantined: role === 'waiting',
     blockedMs: 1.5,
+    pointCount: 0,
   })),
 };
 const snapshotRequest: SnapshotRequest = { shardUID: 'shard-1', incarnation: 'incarnation-a', transfer: '', offset: 4 };

@@ -152,7 +152,7 @@ function service(report: PodService['report'], shard: PodService['shard'] = unus
   return { report, nudge: unused, stopWrites: unused, snapshot: unused, shard };
 }
 
-const empty = { pod: 'b', podUID: 'u', session: 's', replicas: [] };
+const empty = { pod: 'b', podUID: 'u', session: 's', freeBytes: 2 ** 30, replicas: [] };
 
 /** The outcome of one call from a to b, and when it came. */
 async function outcomeOf(w: World, signal = new AbortController().signal): Promise<string> {

@@ -8,14 +8,18 @@ import type { TaskRow } from '../../runtime/task.ts';
 import type { CollectionState } from './collection-state.ts';
 import { conflictText, otherHolder } from './rules.ts';
 import { healthText, shardHealth, type ShardHealth } from './shard-health.ts';
+import { vectorCount, type CountTimes } from './vector-count.ts';
+
+type Status = VectorCollection['status'];
 
 /** Pure: the status as it shall be. What the shard controller writes into it stays: phase, shards, routing, observedGeneration. */
-export function collectionStatus(state: CollectionState, rows: readonly TaskRow[]): VectorCollection['status'] {
+export function collectionStatus(state: CollectionState, rows: readonly TaskRow[]): Status {
   const { collection, shards, heard, nowMs } = state;
   const { metadata, spec, status } = collection;
   const healths = shards.map((shard) => shardHealth(shard, spec.replication.replicas, heard));
   const stated = [readiness(state, healths), ...progressOf(rows).map((condition) => withShards(condition, state, healths)), ...nameConflict(state)];
-  return { ...status, readyShards: healths.filter(({ isServing }) => isServing).length, conditions: withConditions(status.conditions, stated, metadata.generation, nowMs) };
+  const count = vectorCount(shards, heard) ?? status.vectorCount;
+  return { ...status, ...(count === undefined ? {} : { vectorCount: count }), readyShards: healths.filter(({ isServing }) => isServing).length, conditions: withConditions(status.conditions, stated, metadata.generation, nowMs) };
 }
 
 function readiness({ collection }: CollectionState, healths: readonly ShardHealth[]): StatedCondition {
@@ -46,11 +50,16 @@ function nameConflict({ collection, collections }: CollectionState): StatedCondi
 }
 
 /** One compare-and-swap, if anything has changed. */
-export async function reportCollection(metadata: ClusterMetadata, state: CollectionState, rows: readonly TaskRow[]): Promise<void> {
-  if (isDeepStrictEqual(collectionStatus(state, rows), state.collection.status)) return;
+export async function reportCollection(metadata: ClusterMetadata, state: CollectionState, rows: readonly TaskRow[], times: CountTimes): Promise<void> {
+  const { name } = state.collection.metadata;
+  const counts = times.isDue(name, state.nowMs);
+  const isNew = (status: Status, old: Status): boolean => !isDeepStrictEqual({ ...status, vectorCount: counts ? status.vectorCount : old.vectorCount }, { vectorCount: undefined, ...old });
+  if (!isNew(collectionStatus(state, rows), state.collection.status)) return;
   // Tasks and the shard controller may have written to it since it was read.
   const fresh = await metadata.collections.get(state.collection.metadata.name);
   if (fresh?.metadata.uid !== state.collection.metadata.uid) return;
   const status = collectionStatus({ ...state, collection: fresh }, rows);
-  if (!isDeepStrictEqual(status, fresh.status)) await metadata.collections.replaceStatus({ ...fresh, status });
+  if (!isNew(status, fresh.status)) return;
+  await metadata.collections.replaceStatus({ ...fresh, status });
+  times.written(name, state.nowMs);
 }

@@ -12,6 +12,7 @@ import { ensurePool } from './pool.ts';
 import { reportCollection } from './report.ts';
 import { heldBecause, isPaused } from './rules.ts';
 import { healthText, shardHealth } from './shard-health.ts';
+import { CountTimes } from './vector-count.ts';
 
 export interface CollectionDeps {
   readonly metadata: ClusterMetadata;
@@ -30,13 +31,15 @@ export function collectionTasks({ metadata, writer }: CollectionDeps): Task<Coll
 }
 
 export function collectionController(sources: CollectionSources, deps: CollectionDeps): Controller<CollectionState> {
+  const times = new CountTimes();
   return {
     name: 'collection',
     read: (name) => readCollectionState(name, sources),
     tasks: collectionTasks(deps),
     spacingMs: limits.collectionReconcileSpacingMs,
     regarding: ({ collection }) => ({ kind: 'VectorCollection', name: collection.metadata.name, uid: collection.metadata.uid }),
-    report: (state, rows) => reportCollection(deps.metadata, state, rows),
+    report: (state, rows) => reportCollection(deps.metadata, state, rows, times),
+    forget: (name) => times.forget(name),
   };
 }
 

@@ -139,8 +139,8 @@ test('an operator dies at every point of a sequence', { timeout: 1_200_000 }, as
     return new Map(
       (await pods()).map(({ metadata: { name, uid } }): [string, ObservedPod] => {
         const named = shards.filter(({ spec, status }) => spec.replicas.includes(name) || status.authority!.inSync.some(({ pod }) => pod === name));
-        const replicas = named.map((shard) => ({ collectionUID: shard.spec.collection.uid, shardUID: shard.metadata.uid, incarnation: `i-${name}`, role: 'backup' as const, term: 1, lastSeq: 1, commitSeq: 1, appliedSeq: 1, configVersion: 1, quarantined: false, blockedMs: 0 }));
-        return [name, { name, isSilent: false, isReachable: true, report: observedReport({ pod: name, podUID: uid, session: 's', replicas }, 0, 1) }];
+        const replicas = named.map((shard) => ({ collectionUID: shard.spec.collection.uid, shardUID: shard.metadata.uid, incarnation: `i-${name}`, role: 'backup' as const, term: 1, lastSeq: 1, commitSeq: 1, appliedSeq: 1, configVersion: 1, quarantined: false, blockedMs: 0, pointCount: 0 }));
+        return [name, { name, isSilent: false, isReachable: true, report: observedReport({ pod: name, podUID: uid, session: 's', freeBytes: 2 ** 30, replicas }, 0, 1) }];
       }),
     );
   }

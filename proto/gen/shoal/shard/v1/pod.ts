@@ -28,6 +28,7 @@ export interface ReplicaReport {
   configVersion: number;
   quarantined: boolean;
   blockedMs: number;
+  pointCount: number;
 }
 
 export interface ReportAnswer {
@@ -38,6 +39,8 @@ export interface ReportAnswer {
   replicas: ReplicaReport[];
   since: number;
   version: number;
+  /** For new data. */
+  freeBytes: number;
 }
 
 export interface NudgeRequest {
@@ -188,6 +191,7 @@ function createBaseReplicaReport(): ReplicaReport {
     configVersion: 0,
     quarantined: false,
     blockedMs: 0,
+    pointCount: 0,
   };
 }
 
@@ -240,6 +244,12 @@ export const ReplicaReport: MessageFns<ReplicaReport> = {
     }
     if (message.blockedMs !== 0) {
       writer.uint32(89).double(message.blockedMs);
+    }
+    if (message.pointCount !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.pointCount)) !== BigInt(message.pointCount)) {
+        throw new globalThis.Error("value provided for field BigInt(message.pointCount) of type uint64 too large");
+      }
+      writer.uint32(96).uint64(BigInt(message.pointCount));
     }
     return writer;
   },
@@ -345,6 +355,14 @@ export const ReplicaReport: MessageFns<ReplicaReport> = {
             message.blockedMs = reader.double();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pointCount = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -373,12 +391,13 @@ export const ReplicaReport: MessageFns<ReplicaReport> = {
     message.configVersion = object.configVersion ?? 0;
     message.quarantined = object.quarantined ?? false;
     message.blockedMs = object.blockedMs ?? 0;
+    message.pointCount = object.pointCount ?? 0;
     return message;
   },
 };
 
 function createBaseReportAnswer(): ReportAnswer {
-  return { pod: "", podUid: "", session: "", replicas: [], since: 0, version: 0 };
+  return { pod: "", podUid: "", session: "", replicas: [], since: 0, version: 0, freeBytes: 0 };
 }
 
 export const ReportAnswer: MessageFns<ReportAnswer> = {
@@ -406,6 +425,12 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
         throw new globalThis.Error("value provided for field BigInt(message.version) of type uint64 too large");
       }
       writer.uint32(48).uint64(BigInt(message.version));
+    }
+    if (message.freeBytes !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.freeBytes)) !== BigInt(message.freeBytes)) {
+        throw new globalThis.Error("value provided for field BigInt(message.freeBytes) of type uint64 too large");
+      }
+      writer.uint32(56).uint64(BigInt(message.freeBytes));
     }
     return writer;
   },
@@ -471,6 +496,14 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
             message.version = longToNumber(reader.uint64());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.freeBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -494,6 +527,7 @@ export const ReportAnswer: MessageFns<ReportAnswer> = {
     message.replicas = object.replicas?.map((e) => ReplicaReport.fromPartial(e)) || [];
     message.since = object.since ?? 0;
     message.version = object.version ?? 0;
+    message.freeBytes = object.freeBytes ?? 0;
     return message;
   },
 };

@@ -1,0 +1,39 @@
+/**
+ * How many points a collection holds, in its status: written along with whatever else is written, and by itself at most once
+ * in `limits.vectorCountIntervalMs`, as it may change with every request.
+ */
+
+import type { ObservedPod } from '../../../pods/control/observation.ts';
+import { limits } from '../../../pods/kernel/limits.ts';
+import type { VectorShard } from '../../../pods/metadata/objects.ts';
+
+/** As the primaries of its shards say; undefined while one of them is not heard of. Pure. */
+export function vectorCount(shards: readonly VectorShard[], heard: ReadonlyMap<string, ObservedPod>): number | undefined {
+  if (shards.length === 0) return undefined;
+  let count = 0;
+  for (const { metadata, status } of shards) {
+    const primary = status.authority?.primary;
+    const report = primary === undefined ? undefined : heard.get(primary.pod)?.report;
+    const replica = report?.session === primary?.session ? report?.replicas.get(metadata.uid) : undefined;
+    if (replica?.role !== 'primary') return undefined;
+    count += replica.pointCount;
+  }
+  return count;
+}
+
+/** When the status of each collection was written last; wall times. */
+export class CountTimes {
+  readonly #writtenMs = new Map<string, number>();
+
+  isDue(name: string, nowMs: number): boolean {
+    return nowMs - (this.#writtenMs.get(name) ?? -Infinity) >= limits.vectorCountIntervalMs;
+  }
+
+  written(name: string, nowMs: number): void {
+    this.#writtenMs.set(name, nowMs);
+  }
+
+  forget(name: string): void {
+    this.#writtenMs.delete(name);
+  }
+}
