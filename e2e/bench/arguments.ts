@@ -33,6 +33,7 @@ export const help = `usage: npm run bench -- <name> [options]
   wire         what one connection between two pods carries
   replication  1, 2 and 3 replicas side by side: writes, then reads with each pod limited to 0.2 core (needs root)
   join         a new replica of the glove points joins while writes and searches go on; then slower, and leaves
+  compare      Shoal and others on the same machine and data, at equal recall; has options of its own: compare --help
 
 replication and join start a cluster of processes with a Kubernetes API of their own (built once; needs Go).
 

@@ -2,6 +2,8 @@
 
 import { runJoinBenchmark } from './cluster/join.ts';
 import { runReplicationBenchmark } from './cluster/replication.ts';
+import { killOwnProcesses } from './compare/child-process.ts';
+import { runComparison } from './compare/compare.ts';
 import { help, readArguments, type BenchmarkOptions } from './arguments.ts';
 import { requireLinux } from './machine.ts';
 import { runOverheadBenchmark } from './overhead.ts';
@@ -13,6 +15,7 @@ import { runWireBenchmark } from './wire.ts';
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === 'compare') return comparison(argv.slice(1));
   let options: BenchmarkOptions | undefined;
   try {
     options = readArguments(argv);
@@ -24,12 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      killServers();
-      process.exit(130);
-    });
-  }
+  endWithServers();
   try {
     requireLinux();
     if (options.name === 'overhead') await runOverheadBenchmark(options);
@@ -43,5 +41,29 @@ async function main(argv: readonly string[]): Promise<number> {
     return 1;
   } finally {
     killServers();
+  }
+}
+
+/** It has flags of its own. */
+async function comparison(argv: readonly string[]): Promise<number> {
+  endWithServers();
+  try {
+    requireLinux();
+    return await runComparison(argv);
+  } catch (error) {
+    say((error as Error).stack ?? String(error));
+    return 1;
+  } finally {
+    killServers();
+  }
+}
+
+function endWithServers(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killServers();
+      killOwnProcesses();
+      process.exit(130);
+    });
   }
 }

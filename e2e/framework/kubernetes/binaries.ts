@@ -16,8 +16,9 @@ const modules = join(import.meta.dirname, 'build');
 const kubernetesVersion = 'v1.34.4';
 const versionPackage = 'k8s.io/component-base/version';
 
-interface Source {
-  /** Folder of its module in `build/`. */
+/** A program of a Go module. */
+export interface Source {
+  /** Folder of its module, from `build/`. */
   readonly module: string;
   /** Its main package. */
   readonly package: string;
@@ -56,11 +57,16 @@ export const apiPrograms: readonly Program[] = ['etcd', 'kube-apiserver', 'helm'
 export const clusterPrograms = Object.keys(programs).sort((a, b) => Number(b === 'kubelet') - Number(a === 'kubelet')) as readonly Program[];
 
 /** The path of a program; builds it first where it is not in the cache. */
-export async function kubernetesProgram(program: Program): Promise<string> {
-  const path = programPath(program);
+export function kubernetesProgram(program: Program): Promise<string> {
+  return goProgram(program, programs[program]);
+}
+
+/** The same for a program that is no part of a cluster. */
+export async function goProgram(name: string, source: Source): Promise<string> {
+  const path = programPath(name, source);
   if (!existsSync(path)) {
     mkdirSync(dirname(path), { recursive: true });
-    await build(program, path);
+    await build(name, source, path);
   }
   return path;
 }
@@ -71,12 +77,11 @@ export function fileBeside(programPath: string, file: string): string {
 }
 
 export function isBuilt(program: Program): boolean {
-  return existsSync(programPath(program));
+  return existsSync(programPath(program, programs[program]));
 }
 
 /** The hash is over the program's own row and module, so that a change of one program leaves the others in the cache. */
-function programPath(program: Program): string {
-  const source = programs[program];
+function programPath(program: string, source: Source): string {
   const hash = createHash('sha256').update(JSON.stringify(source));
   const module = join(modules, source.module);
   for (const file of readdirSync(module).sort()) {
@@ -86,8 +91,8 @@ function programPath(program: Program): string {
   return join(cache, 'shoal-e2e', `${program}-${hash.digest('hex').slice(0, 16)}`, program);
 }
 
-async function build(program: Program, path: string): Promise<void> {
-  const { module, package: main, variables, files = [] }: Source = programs[program];
+async function build(program: string, source: Source, path: string): Promise<void> {
+  const { module, package: main, variables, files = [] } = source;
   const cwd = join(modules, module);
   const go = goCommand();
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' };
