@@ -24,7 +24,7 @@ export interface DriverCommand {
 }
 
 export function startDriver({ command, args, env = {} }: DriverCommand, { directory, core }: Place): StartedPeer {
-  const own = startProcess(command, args, { core, logPath: `${directory}.log`, env, piped: true, cwd: directory });
+  const own = startProcess(command, args, { core, logPath: `${directory}.log`, env, piped: true });
   const lines = createInterface(own.child.stdout!)[Symbol.asyncIterator]();
   const ask = async (...words: (string | number)[]): Promise<number> => {
     own.child.stdin!.write(`${words.join('\t')}\n`);
@@ -74,8 +74,9 @@ function written(path: string, { values }: Matrix): string {
 }
 
 export function searched(count: number, answerBytes: Uint8Array, latencyBytes: Uint8Array): Pick<Searched, 'answers' | 'latenciesMs'> {
-  const found = new Int32Array(answerBytes.slice().buffer);
-  const latenciesMs = new Float64Array(latencyBytes.slice().buffer);
+  // A copy, because what a file was read into may be part of a larger buffer.
+  const found = new Int32Array(new Uint8Array(answerBytes).buffer);
+  const latenciesMs = new Float64Array(new Uint8Array(latencyBytes).buffer);
   if (found.length !== count * topK || latenciesMs.length !== count) throw new Error(`the driver answered ${found.length} rows and ${latenciesMs.length} latencies to ${count} queries`);
   const answers = Array.from({ length: count }, (_, query) => [...found.subarray(query * topK, (query + 1) * topK)].filter((row) => row >= 0));
   return { answers, latenciesMs };

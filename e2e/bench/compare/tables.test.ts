@@ -28,13 +28,13 @@ test('the median is over runs, and what cannot be seen has none', () => {
 test('tables hold everything that was asked for, failures too', () => {
   const tables = comparisonTables([result('shoal', [run(300)]), result('hnswlib', [run(200)]), result('other', [], 'no such\nprogram')]);
   assert.deepEqual(tables.map(({ title }) => title), ['What ran', 'At recall@10 0.9', 'At recall@10 0.95', 'At recall@10 0.956', 'At recall@10 0.98', 'At recall@10 0.99', 'Import, sizes, restart']);
-  assert.deepEqual(tables[0]!.rows[2], ['other', '1', 'library', 'a | b', '0 runs; no such program']);
+  assert.deepEqual(tables[0]!.rows[2], ['other', '1', 'library', 'a | b', 'none; no such program']);
   assert.deepEqual(tables[1]!.rows, [
     ['shoal', '300', '1.50', '5,000', '1 / 2.50', '300', '1.50', '5,000', '1 / 2.50'],
     ['hnswlib', '200', '1.00', '5,000', '1 / 2.50', '200', '1.00', '5,000', '1 / 2.50'],
     ['other', '–', '–', '–', '– / –', '–', '–', '–', '– / –'],
   ]);
-  assert.deepEqual(tables.at(-1)!.rows[0], ['shoal', '1,000', '300', '1.50', '1,024', '512', '–', '1,230']);
+  assert.deepEqual(tables.at(-1)!.rows[0], ['shoal', '1,000', '300', '1.50', '1,020', '512', '–', '1,230']);
 });
 
 test('Markdown', () => {

@@ -33,7 +33,7 @@ export function comparisonTables(results: readonly PeerResult[]): Table[] {
 }
 
 function peersTable(results: readonly PeerResult[]): Table {
-  const rows = results.map(({ name, version, kind, about, runs, failure }) => [name, version ?? none, kind, about, failure === null ? `${runs.length} runs` : `${runs.length} runs; ${oneLine(failure)}`]);
+  const rows = results.map(({ name, version, kind, about, runs, failure }) => [name, version ?? none, kind, about, [runsText(runs.length), ...(failure === null ? [] : [oneLine(failure)])].join('; ')]);
   return { title: 'What ran', head: ['', 'version', 'what', 'how', 'result'], rows };
 }
 
@@ -108,6 +108,10 @@ function numberText(value: number | undefined): string {
 /** Nothing is measured more finely. */
 function rounded(value: number): number {
   return Number(value.toPrecision(3));
+}
+
+function runsText(count: number): string {
+  return count === 0 ? 'none' : count === 1 ? '1 run' : `${count} runs`;
 }
 
 function oneLine(text: string): string {
