@@ -50,7 +50,6 @@ export function weaviate(): Peer {
           RAFT_INTERNAL_RPC_PORT: String(raftInternalPort),
           RAFT_BOOTSTRAP_EXPECT: '1',
           LOG_LEVEL: 'warning',
-          GOMEMLIMIT: '16GiB',
         },
       });
       const http = new HttpSession(addresses.http);
