@@ -70,7 +70,7 @@ export async function runCourse(peer: Peer, { dataset, truth, breadths, serverCo
     if (!visible) return { ...imported, searches, ...sizes, diskBytes: null, restartMs: null };
     const diskBytes = (await diskUse(place.directory)).totalBytes;
     started = await within('start', peer.start(place));
-    const restartMs = await within('restart', firstRightAnswer(started, points, queries, truth, breadthOfRestart(searches)));
+    const restartMs = await within('restart', firstRightAnswer(started, points, queries, truth, searches.at(-1)!.breadth));
     say(`${peer.name}: right answers ${Math.round(restartMs)} ms after its restart`);
     await within('stop', started.stop());
     started = undefined;
@@ -134,11 +134,6 @@ async function firstRightAnswer(started: StartedPeer, points: Matrix, queries: M
     if (askedMs > boundsMs.restart) throw new Error('restart: no right answer', { cause: why });
     await sleep(10);
   }
-}
-
-/** Wide enough that a right answer is expected. */
-function breadthOfRestart(searches: readonly SearchRow[]): number {
-  return (searches.find(({ recall }) => recall >= 0.95) ?? searches.at(-1)!).breadth;
 }
 
 function meanRecall(answers: Searched['answers'], truth: GroundTruth): number {

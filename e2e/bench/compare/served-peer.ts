@@ -21,6 +21,7 @@ export interface Session {
 }
 
 export interface RunningServer {
+  /** Another after a restart, which some need for another breadth. */
   readonly pid: number | undefined;
   readonly startedMs: number;
   connect(): Session;
@@ -39,7 +40,9 @@ export function servedPeer(server: RunningServer): StartedPeer {
     }
   };
   return {
-    pid: server.pid,
+    get pid() {
+      return server.pid;
+    },
     startedMs: server.startedMs,
     create: (dimension, pointCount) => withSession((session) => session.create(dimension, pointCount)),
     import: (points) => withSession((session) => insertAll(session, points)),

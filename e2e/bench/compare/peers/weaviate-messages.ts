@@ -21,7 +21,8 @@ export function encodeSearch(collection: string, query: Float32Array, limit: num
   writer.uint32(tag(21)).fork().uint32(8).bool(true).join();
   writer.uint32(30 << 3).uint32(limit);
   writer.uint32(tag(43)).fork();
-  vectors(writer, 9, query);
+  // Vectors: vector_bytes 3, type 4 (1: single, 32-bit floats); without a name it is the collection's only vector.
+  writer.uint32(tag(9)).fork().uint32(tag(3)).bytes(bytesOf(query)).uint32(4 << 3).int32(1).join();
   writer.join();
   writer.uint32(102 << 3).bool(true);
   return Buffer.from(writer.finish());
@@ -34,14 +35,14 @@ export function decodeSearch(bytes: Uint8Array): number[] {
   return found;
 }
 
-/** BatchObjectsRequest: objects 1 { uuid 1, collection 4, vectors 23 }. */
+/** BatchObjectsRequest: objects 1 { uuid 1, collection 4, vector_bytes 6 }. */
 export function encodeBatch(collection: string, firstId: number, points: Matrix): Buffer {
   const writer = new BinaryWriter();
   for (let at = 0; at < points.count; at++) {
     writer.uint32(tag(1)).fork();
     writer.uint32(tag(1)).string(uuidOfRow(firstId + at));
     writer.uint32(tag(4)).string(collection);
-    vectors(writer, 23, row(points, at));
+    writer.uint32(tag(6)).bytes(bytesOf(row(points, at)));
     writer.join();
   }
   return Buffer.from(writer.finish());
@@ -54,12 +55,8 @@ export function decodeBatchErrors(bytes: Uint8Array): string[] {
   return errors;
 }
 
-/** Vectors: vector_bytes 3, type 4 (1: single, 32-bit floats); without a name it is the collection's only vector. */
-function vectors(writer: BinaryWriter, field: number, vector: Float32Array): void {
-  writer.uint32(tag(field)).fork();
-  writer.uint32(tag(3)).bytes(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
-  writer.uint32(4 << 3).int32(1);
-  writer.join();
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function tag(field: number): number {
