@@ -60,7 +60,7 @@ async function prepareAll(choices: readonly PeerChoice[]): Promise<Prepared[]> {
       prepared.push({ peer, version: await peer.prepare(), failure: null });
     } catch (error) {
       say(`${peer.name} cannot be compared: ${(error as Error).message}`);
-      prepared.push({ peer, version: null, failure: `not installed: ${(error as Error).message}` });
+      prepared.push({ peer, version: null, failure: `cannot run: ${(error as Error).message}` });
     }
   }
   return prepared;

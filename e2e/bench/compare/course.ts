@@ -17,6 +17,9 @@ export const inFlightCounts = [1, 16] as const;
 /** Nothing is compared beyond: wider searches would only take time. */
 const recallEnough = 0.995;
 const warmUpQueryCount = 200;
+/** CPU time is told in hundredths of a second: all queries are asked again until a series has lasted long enough to be one per cent exact. */
+const seriesSeconds = 2;
+const roundsMax = 50;
 const restartQueryCount = 20;
 const restartRecall = 0.9;
 
@@ -96,7 +99,7 @@ async function sweep(name: string, started: StartedPeer, queries: Matrix, truth:
   await within('search', started.search(rows(queries, 0, Math.min(warmUpQueryCount, queries.count)), breadths[0]!, 4));
   const searches: SearchRow[] = [];
   for (const breadth of breadths) {
-    for (const inFlight of inFlightCounts) searches.push(figures(await within('search', started.search(queries, breadth, inFlight)), truth, breadth, inFlight));
+    for (const inFlight of inFlightCounts) searches.push(figures(await within('search', series(started, queries, breadth, inFlight)), truth, queries.count, breadth, inFlight));
     const { recall, cpuMicrosPerQuery, queriesPerSecond } = searches.at(-2)!;
     say(`${name}: breadth ${breadth}, recall ${recall.toFixed(4)}, ${Math.round(queriesPerSecond)} queries/s, ${cpuMicrosPerQuery === null ? 'CPU not seen' : `${Math.round(cpuMicrosPerQuery)} µs of CPU a query`}`);
     if (recall >= recallEnough) break;
@@ -104,12 +107,30 @@ async function sweep(name: string, started: StartedPeer, queries: Matrix, truth:
   return searches;
 }
 
-function figures({ answers, latenciesMs, seconds, cpuMicros }: Searched, truth: GroundTruth, breadth: number, inFlight: number): SearchRow {
+async function series(started: StartedPeer, queries: Matrix, breadth: number, inFlight: number): Promise<Searched> {
+  const rounds: Searched[] = [];
+  const lasted = (): number => rounds.reduce((sum, { seconds }) => sum + seconds, 0);
+  while (rounds.length < roundsMax && lasted() < seriesSeconds) rounds.push(await started.search(queries, breadth, inFlight));
+  return joined(rounds);
+}
+
+/** Several rounds as one. */
+export function joined(rounds: readonly Searched[]): Searched {
+  const cpu = rounds.map(({ cpuMicros }) => cpuMicros).filter((micros) => micros !== undefined);
+  return {
+    answers: rounds.flatMap(({ answers }) => answers),
+    latenciesMs: Float64Array.from(rounds.flatMap(({ latenciesMs }) => [...latenciesMs])),
+    seconds: rounds.reduce((sum, { seconds }) => sum + seconds, 0),
+    cpuMicros: cpu.length < rounds.length ? undefined : cpu.reduce((sum, micros) => sum + micros, 0),
+  };
+}
+
+function figures({ answers, latenciesMs, seconds, cpuMicros }: Searched, truth: GroundTruth, queryCount: number, breadth: number, inFlight: number): SearchRow {
   const sorted = latenciesMs.slice().sort();
   return {
     breadth,
     inFlight,
-    recall: meanRecall(answers, truth),
+    recall: meanRecall(answers, truth, queryCount),
     queriesPerSecond: answers.length / seconds,
     cpuMicrosPerQuery: cpuMicros === undefined ? null : cpuMicros / answers.length,
     p50Ms: quantile(sorted, 0.5),
@@ -127,7 +148,7 @@ async function firstRightAnswer(started: StartedPeer, points: Matrix, queries: M
     try {
       const last = await started.search(rows(points, points.count - 1, points.count), breadth, 1);
       const { answers } = await started.search(first, breadth, 1);
-      if (last.answers[0]!.includes(points.count - 1) && meanRecall(answers, truth) >= restartRecall) return askedMs;
+      if (last.answers[0]!.includes(points.count - 1) && meanRecall(answers, truth, first.count) >= restartRecall) return askedMs;
     } catch (error) {
       why = error;
     }
@@ -136,6 +157,7 @@ async function firstRightAnswer(started: StartedPeer, points: Matrix, queries: M
   }
 }
 
-function meanRecall(answers: Searched['answers'], truth: GroundTruth): number {
-  return answers.reduce((sum, found, query) => sum + truth.recall(query, unfiltered, found), 0) / answers.length;
+/** Of answers to the first `queryCount` queries, once or several times over. */
+function meanRecall(answers: Searched['answers'], truth: GroundTruth, queryCount: number): number {
+  return answers.reduce((sum, found, at) => sum + truth.recall(at % queryCount, unfiltered, found), 0) / answers.length;
 }

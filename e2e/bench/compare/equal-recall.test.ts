@@ -36,6 +36,10 @@ test('neighbours are those in recall, also where a wider search found less', () 
   assert.deepEqual(figureAtRecall(points, 0.95), { is: 'between', figure: 300 });
 });
 
+test('a figure of nothing has no logarithm, and is still a figure', () => {
+  assert.deepEqual(figureAtRecall([{ recall: 0.9, figure: 0 }, { recall: 0.99, figure: 0 }], 0.95), { is: 'between', figure: 0 });
+});
+
 test('median', () => {
   assert.equal(median([3, 1, 2]), 2);
   assert.equal(median([4, 1, 3, 2]), 2.5);

@@ -31,6 +31,8 @@ export function figureAtRecall(points: readonly MeasuredPoint[], recall: number)
   const lower = sorted[above - 1]!;
   const from = logOfMisses(lower.recall);
   const share = (logOfMisses(recall) - from) / (logOfMisses(upper.recall) - from);
+  // A clock that is too coarse for a short series may have seen nothing: then there is no logarithm.
+  if (!(lower.figure > 0 && upper.figure > 0)) return { is: 'between', figure: lower.figure * (1 - share) + upper.figure * share };
   return { is: 'between', figure: Math.exp(Math.log(lower.figure) * (1 - share) + Math.log(upper.figure) * share) };
 }
 

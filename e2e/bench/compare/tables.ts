@@ -98,7 +98,7 @@ function atRecallText(at: FigureAtRecall | undefined, figure: SearchFigure): str
 }
 
 function ratioText(at: FigureAtRecall | undefined, floor: FigureAtRecall | undefined): string {
-  return at?.is === 'between' && floor?.is === 'between' ? (at.figure / floor.figure).toFixed(2) : none;
+  return at?.is === 'between' && floor?.is === 'between' && floor.figure > 0 ? (at.figure / floor.figure).toFixed(2) : none;
 }
 
 function numberText(value: number | undefined): string {
