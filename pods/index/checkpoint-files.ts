@@ -20,6 +20,8 @@ export interface CheckpointHeader {
   readonly rowCount: number;
   /** Of a graph under `dot`: see hnswlib-graph.ts. */
   readonly normBound?: number;
+  /** Of a native index, in order: see native-checkpoints.ts. */
+  readonly images?: readonly string[];
 }
 
 /** Writes the file and makes its bytes durable; its name is durable after `syncDirectory`. */
