@@ -141,6 +141,31 @@ export function fileFlags(name, arch = process.arch) {
   return flagsOfFile[arch]?.[name] ?? [];
 }
 
+/**
+ * A program for tests, made of the core and `<name>-main.cpp`, with further flags such as a sanitizer's. Built once for each
+ * state of the sources; returns its path, or why the compiler cannot make it.
+ */
+export async function buildCoreProgram(root, name, flags) {
+  const found = findCompiler();
+  if (found === undefined) return { problem: 'there is no C++ compiler' };
+  const key = createHash('sha256').update(JSON.stringify([sourcesKey(root), found, flags])).digest('hex').slice(0, 16);
+  const path = join(root, addonFile, '..', `${name}-${key}`);
+  if (existsSync(path)) return { path };
+  mkdirSync(join(root, addonFile, '..'), { recursive: true });
+  const directory = mkdtempSync(join(root, addonFile, '..', 'objects-'));
+  try {
+    const names = [...coreSources(root, { addon: false }), `${name}-main.cpp`];
+    const objects = names.map((unit) => join(directory, `${unit}.o`));
+    const compile = (unit, i) => run(found.command, [...commonFlags, ...fileFlags(unit), ...flags, '-c', join(root, sourceDirectory, unit), '-o', objects[i]]);
+    const problem = (await allInTurns(names, compile)) ?? (await run(found.command, [...objects, ...flags, '-pthread', '-o', join(directory, name)]));
+    if (problem !== undefined) return { problem };
+    renameSync(join(directory, name), path);
+    return { path };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 async function allInTurns(names, compile) {
   let next = 0;
   let problem;

@@ -157,6 +157,33 @@ void Graph::reconnect(uint32_t slot, Scratch& scratch) {
   const uint64_t entry = entry_.load();
   if (entry == noEntry || uint32_t(entry) == slot) return;
   join(slot, queryOf(slot), uint32_t(entry), int(entry >> 32), slots_.level(slot), scratch);
+  ensureWayTo(slot, 0);
+}
+
+// The neighbours of a node may all have nearer ones than it. One of them takes it nonetheless.
+void Graph::ensureWayTo(uint32_t slot, int level) {
+  const uint32_t capacity = slots_.capacity(level);
+  const Link* own = slots_.links(slot, level);
+  uint32_t other = noSlot;
+  for (bool mayReplace : {false, true}) {
+    for (uint32_t i = 0; i < capacity; i++) {
+      other = own[i].load(std::memory_order_acquire);
+      if (other == noSlot) break;
+      Link* links = slots_.links(other, level);
+      if (links == nullptr) continue;
+      Locked locked(*this, other);
+      uint32_t count = 0;
+      for (; count < capacity; count++) {
+        const uint32_t linked = links[count].load(std::memory_order_relaxed);
+        if (linked == slot) return;
+        if (linked == noSlot) break;
+      }
+      if (count == capacity && !mayReplace) continue;
+      links[std::min(count, capacity - 1)].store(slot, std::memory_order_release);
+      slots_.markChanged(other, linksChanged);
+      return;
+    }
+  }
 }
 
 }  // namespace shoal

@@ -18,14 +18,14 @@ bool Graph::repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratc
   Link* const links = slots_.links(slot, level);
   const uint32_t capacity = slots_.capacity(level);
   std::vector<uint32_t> before, ring, candidates;
-  bool isAffected = false;
+  size_t lostCount = 0;
   for (uint32_t i = 0; i < capacity; i++) {
     const uint32_t other = links[i].load(std::memory_order_acquire);
     if (other == noSlot) break;
     before.push_back(other);
-    isAffected = isAffected || retired.has(other);
+    if (retired.has(other)) lostCount++;
   }
-  if (!isAffected) return true;
+  if (lostCount == 0) return true;
 
   VisitedSet& seen = scratch.visited;
   seen.reset(slotCount());
@@ -74,12 +74,65 @@ bool Graph::repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratc
   for (size_t i = 0; i < chosenCount; i++) {
     if (std::find(before.begin(), before.end(), chosen[i]) == before.end()) link(chosen[i], slot, level, scratch);
   }
-  return !chosen.empty();
+  return !chosen.empty() && lostCount * 2 <= before.size();
 }
 
 bool Graph::repair(uint32_t slot, const SlotSet& retired, Scratch& scratch) {
-  for (int level = slots_.level(slot); level > 0; level--) repairLevel(slot, level, retired, scratch);
-  return repairLevel(slot, 0, retired, scratch);
+  bool isWell = true;
+  for (int level = slots_.level(slot); level >= 0; level--) isWell = repairLevel(slot, level, retired, scratch) && isWell;
+  return isWell;
+}
+
+// On upper levels too: a walk that comes down in the wrong place finds the right one at the bottom only where points lie
+// close together.
+size_t Graph::reconnectUnreachable(Scratch& scratch) {
+  const uint64_t entry = entry_.load();
+  if (entry == noEntry) return 0;
+  const uint32_t count = slotCount();
+  std::vector<std::vector<uint32_t>> byLevel(size_t(entry >> 32) + 1);
+  for (uint32_t slot = 0; slot < count; slot++) {
+    if (slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    for (int level = std::min(slots_.level(slot), int(byLevel.size()) - 1); level >= 0; level--) byLevel[size_t(level)].push_back(slot);
+  }
+  size_t reconnected = 0;
+  for (int level = int(byLevel.size()) - 1; level >= 0; level--) reconnected += reconnectUnreachable(level, byLevel[size_t(level)], scratch);
+  return reconnected;
+}
+
+size_t Graph::reconnectUnreachable(int level, const std::vector<uint32_t>& nodes, Scratch& scratch) {
+  const uint32_t entry = uint32_t(entry_.load());
+  const uint32_t count = slotCount();
+  SlotSet reached;
+  reached.words.resize((size_t(count) + 63) / 64);
+  std::vector<uint32_t> open;
+  const auto reach = [&](uint32_t slot) {
+    if (slot >= count || reached.has(slot)) return;
+    reached.add(slot);
+    open.push_back(slot);
+  };
+  const auto follow = [&] {
+    while (!open.empty()) {
+      const Link* links = slots_.links(open.back(), level);
+      open.pop_back();
+      for (uint32_t i = 0; links != nullptr && i < slots_.capacity(level); i++) {
+        const uint32_t other = links[i].load(std::memory_order_acquire);
+        if (other == noSlot) break;
+        reach(other);
+      }
+    }
+  };
+  reach(entry);
+  follow();
+  size_t reconnected = 0;
+  for (uint32_t slot : nodes) {
+    if (reached.has(slot)) continue;
+    reconnect(slot, scratch);
+    ensureWayTo(slot, level);
+    reach(slot);
+    follow();
+    reconnected++;
+  }
+  return reconnected;
 }
 
 void Graph::replaceEntry(const SlotSet& retired) {

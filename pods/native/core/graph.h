@@ -85,10 +85,12 @@ class Graph {
   void insert(uint32_t slot, float lift, Scratch& scratch);
 
   // Takes the links to retired nodes away from this one, and joins it with the nodes around them.
-  // False when it found no neighbours at all.
+  // False when it lost so many neighbours that it should look for others from the entry on.
   bool repair(uint32_t slot, const SlotSet& retired, Scratch& scratch);
-  // Looks for neighbours from the entry on, of a node that has lost all.
+  // Looks for neighbours from the entry on, and sees to it that one of them links back.
   void reconnect(uint32_t slot, Scratch& scratch);
+  // Reconnects what cannot be reached from the entry along the links of one level; returns how many nodes that were.
+  size_t reconnectUnreachable(Scratch& scratch);
   // Another entry, when the one there is was retired.
   void replaceEntry(const SlotSet& retired);
 
@@ -132,6 +134,8 @@ class Graph {
   void link(uint32_t from, uint32_t to, int level, Scratch& scratch);
   void writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots);
   bool repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratch& scratch);
+  void ensureWayTo(uint32_t slot, int level);
+  size_t reconnectUnreachable(int level, const std::vector<uint32_t>& nodes, Scratch& scratch);
   void join(uint32_t slot, const Query& query, uint32_t start, int startLevel, int level, Scratch& scratch);
   int nextLevel();
 

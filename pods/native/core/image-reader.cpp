@@ -79,6 +79,8 @@ struct ImageReading {
   std::vector<uint32_t> labels;
   std::vector<uint8_t> levels;
   SlotSet hasRow, hasLinks;
+  // Nodes with links to such that came after the image's moment.
+  std::vector<uint32_t> thinned;
 };
 
 static void require(bool holds, const ImagePart& part, const char* problem) {
@@ -149,7 +151,8 @@ static void readImage(const ImagePart& part, ImageReading& reading, bool isBase)
   source.finish();
 }
 
-// Links lead to nodes that reach the level; what a later image took out is passed over.
+// Links lead to nodes that reach the level; those to what a later image took out, or what came after the moment of this
+// one, are passed over.
 static void checkGraph(ImageReading& reading, const ImagePart& last) {
   Slots& slots = reading.graph.slots();
   const uint32_t slotCount = uint32_t(reading.levels.size());
@@ -162,14 +165,20 @@ static void checkGraph(ImageReading& reading, const ImagePart& last) {
     require(slots.level(slot) + 1 == reading.levels[slot], last, "has another level than the node's links");
     for (int level = 0; level < reading.levels[slot]; level++) {
       Link* links = slots.links(slot, level);
-      uint32_t kept = 0;
+      uint32_t kept = 0, lost = 0;
       for (uint32_t i = 0; i < slots.capacity(level); i++) {
         const uint32_t other = links[i].load(std::memory_order_relaxed);
         links[i].store(noSlot, std::memory_order_relaxed);
         if (other == noSlot) continue;
+        if (other == slotLimit) {
+          lost++;
+          continue;
+        }
         require(other < slotCount && other != slot, last, "links to a slot that there is not");
         if (reading.levels[other] > level) links[kept++].store(other, std::memory_order_relaxed);
+        else lost++;
       }
+      if (level == 0 && kept < lost) reading.thinned.push_back(slot);
     }
   }
 }
@@ -191,7 +200,7 @@ static void chooseEntry(ImageReading& reading) {
 
 ImageOutcome readImages(Index& index, const std::vector<ImagePart>& parts) {
   ImageOutcome outcome;
-  ImageReading reading{index.graph(), {}, {}, {}, {}, {}};
+  ImageReading reading{index.graph(), {}, {}, {}, {}, {}, {}};
   try {
     for (size_t i = 0; i < parts.size(); i++) readImage(parts[i], reading, i == 0);
     checkGraph(reading, parts.back());
@@ -202,6 +211,10 @@ ImageOutcome readImages(Index& index, const std::vector<ImagePart>& parts) {
       if (reading.levels[slot] != 0) present.add(slot);
     index.graph().setInsertionCount(reading.header.insertionCount);
     require(index.adopt(reading.labels, present, reading.header.normBound), parts.back(), "has a label twice");
+    Epochs::Guard guard(Epochs::ofProcess());
+    Scratch scratch;
+    for (uint32_t slot : reading.thinned) index.graph().reconnect(slot, scratch);
+    index.graph().reconnectUnreachable(scratch);
   } catch (const Corruption& corruption) {
     outcome.result = ImageResult::Corrupt;
     outcome.problem = corruption.problem;

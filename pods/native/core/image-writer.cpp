@@ -76,7 +76,8 @@ ImageOutcome writeImage(Index& index, const LabelSnapshot& snapshot, bool isBase
   // A slot that was handed out but never became a node is none.
   SlotSet present = snapshot.present;
   for (uint32_t slot = 0; slot < slotCount; slot++) {
-    if (present.has(slot) && slots.state(slot).load(std::memory_order_acquire) != SlotState::Linked) present.remove(slot);
+    const SlotState state = slots.state(slot).load(std::memory_order_acquire);
+    if (state != SlotState::Linked && state != SlotState::Retired) present.remove(slot);
   }
   std::vector<uint32_t> rowSlots, linkSlots;
   for (uint32_t slot = 0; slot < slotCount; slot++) {
@@ -115,6 +116,7 @@ ImageOutcome writeImage(Index& index, const LabelSnapshot& snapshot, bool isBase
   for (uint32_t slot : rowSlots) file.append(slots.row(slot), space.rowBytes());
   file.append(linkSlots.data(), linkSlots.size() * 4);
   std::vector<uint32_t> list;
+  const uint32_t laterSlot = slotLimit;
   for (uint32_t slot : linkSlots) {
     for (int level = 0; level <= slots.level(slot); level++) {
       const Link* links = slots.links(slot, level);
@@ -123,8 +125,8 @@ ImageOutcome writeImage(Index& index, const LabelSnapshot& snapshot, bool isBase
       for (size_t i = 0; i < list.size(); i++) {
         const uint32_t other = links[i].load(std::memory_order_acquire);
         if (other == noSlot) break;
-        // Not those that came after the snapshot.
-        if (other < slotCount && present.has(other)) list[count++] = other;
+        // What came after the moment is left to the reader, who sees that the node had more neighbours.
+        list[count++] = other < slotCount ? other : laterSlot;
       }
       file.append(list.data(), list.size() * 4);
     }

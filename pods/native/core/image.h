@@ -8,6 +8,7 @@
 //   levels    u8 × slotCount       0: no node, else level + 1
 //   rows      slot u32 × rowCount, row × rowCount
 //   links     slot u32 × linkCount, { u32 × 2m, u32 × m for each level } × linkCount
+//             0xffffffff: none; 2^30: to a node that came after the moment of the image
 //
 // Little-endian. Size and CRC-32C stand in the checkpoint's manifest and are compared before anything is believed; what
 // follows from the numbers is compared even so, since a defect may write what has a right checksum.

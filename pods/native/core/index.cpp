@@ -91,18 +91,25 @@ std::vector<uint32_t> Index::labels() const {
 
 size_t Index::memoryBytes() const {
   std::lock_guard<std::mutex> lock(slotsMutex_);
-  const size_t ofHeap = graph_.slots().upperBytes() + (freeSlots_.capacity() + heldFreeSlots_.capacity()) * sizeof(uint32_t);
+  const size_t ofHeap = graph_.slots().upperBytes() + (freeSlots_.capacity() + heldSlots_.capacity()) * sizeof(uint32_t);
   // The heap takes memory from the system in large pieces.
   return graph_.memoryBytes() + slotByLabel_.memoryBytes() + (ofHeap + heapPieceBytes - 1) / heapPieceBytes * heapPieceBytes;
+}
+
+// With `slotsMutex_` held.
+void Index::free(uint32_t slot) {
+  graph_.slots().clear(slot);
+  graph_.slots().state(slot).store(SlotState::Free);
+  freeSlots_.push_back(slot);
 }
 
 void Index::release(const std::vector<uint32_t>& slots) {
   std::lock_guard<std::mutex> lock(slotsMutex_);
   for (uint32_t slot : slots) {
-    graph_.slots().clear(slot);
-    graph_.slots().label(slot).store(noLabel);
-    graph_.slots().state(slot).store(SlotState::Free);
-    (holdCount_ > 0 ? heldFreeSlots_ : freeSlots_).push_back(slot);
+    // A slot that never became a node stays pending: an image takes nothing from it.
+    if (graph_.slots().state(slot).load() == SlotState::Linked) graph_.slots().state(slot).store(SlotState::Retired);
+    if (holdCount_ > 0) heldSlots_.push_back(slot);
+    else free(slot);
   }
   removedCount_ -= slots.size();
 }
@@ -112,9 +119,10 @@ void Index::holdSlots(bool held) {
   if (held) {
     holdCount_++;
   } else if (--holdCount_ == 0) {
-    freeSlots_.insert(freeSlots_.end(), heldFreeSlots_.begin(), heldFreeSlots_.end());
-    heldFreeSlots_.clear();
+    for (uint32_t slot : heldSlots_) free(slot);
+    heldSlots_.clear();
   }
+  isHeld_.store(holdCount_ > 0);
 }
 
 LabelSnapshot Index::snapshot() const {

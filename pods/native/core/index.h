@@ -48,8 +48,9 @@ class Index : public std::enable_shared_from_this<Index> {
   void abandon() { isAbandoned_.store(true); }
   bool isAbandoned() const { return isAbandoned_.load(std::memory_order_relaxed); }
 
-  // While held, no slot becomes free, so that what a checkpoint reads stays what it was.
+  // While held, no slot becomes free, so that what an image is written from stays what it was.
   void holdSlots(bool held);
+  bool isHeld() const { return isHeld_.load(); }
   LabelSnapshot snapshot() const;
   // Of a loaded graph: puts labels, states and counts in order. False when a label has two slots.
   bool adopt(const std::vector<uint32_t>& labels, const SlotSet& present, float normBound);
@@ -63,6 +64,7 @@ class Index : public std::enable_shared_from_this<Index> {
  private:
   friend class RepairJob;
   uint32_t takeSlot();
+  void free(uint32_t slot);
   void growLabels(uint32_t label);
   std::atomic<uint32_t>& slotPlace(uint32_t label) const { return *reinterpret_cast<std::atomic<uint32_t>*>(slotByLabel_.at(label)); }
   void repairWhenDue();
@@ -79,8 +81,9 @@ class Index : public std::enable_shared_from_this<Index> {
 
   mutable std::mutex slotsMutex_;
   std::vector<uint32_t> freeSlots_;
-  std::vector<uint32_t> heldFreeSlots_;
+  std::vector<uint32_t> heldSlots_;
   uint32_t holdCount_ = 0;
+  std::atomic<bool> isHeld_{false};
 
   std::mutex normMutex_;
   std::atomic<float> normBound_{0};

@@ -5,7 +5,7 @@
 //   rows      the vector (space.h); written once, before the first link to the slot
 //   links     neighbours at the bottom: 2m slots, ended by `noSlot` when there are fewer
 //   labels    the label, or `noLabel` once it was removed: then the slot is a way through and never an answer
-//   states    free → pending (handed out) → linked → free
+//   states    free → pending (handed out) → linked → retired (no way leads to it any more) → free
 //   uppers    null, or {level, m slots for each level from 1 up}
 //   lifts     under dot only: see space.h
 //   changes   whether row or links changed since the last image was written (image.h)
@@ -29,7 +29,7 @@ constexpr size_t chunkLimit = 1 << 16;
 constexpr uint8_t linksChanged = 1;
 constexpr uint8_t rowChanged = 2;
 
-enum class SlotState : uint8_t { Free = 0, Pending = 1, Linked = 2 };
+enum class SlotState : uint8_t { Free = 0, Pending = 1, Linked = 2, Retired = 3 };
 
 using Link = std::atomic<uint32_t>;
 
