@@ -95,7 +95,7 @@ export class NativeIndex implements VectorIndex {
       throw new ShoalError('OVERLOADED', 'too many searches wait for the index', { details: { limit: limits.shardSearchQueueMax } });
     }
     const { size } = this;
-    const facts: SearchFacts = { size, filterCount: filter?.count ?? size, k, ef, m, exact };
+    const facts: SearchFacts = { size, filterCount: filter?.count ?? size, k, ef, m, exact, isNative: true };
     const useScan = searchPlan(facts) === 'scan';
     const queryCount = queries.length / dimension;
     // No search finds more than there is: the answer needs no room for it.

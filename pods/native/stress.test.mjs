@@ -13,7 +13,7 @@ import { buildCoreProgram, findCompiler } from '../../tools/native-core.mjs';
 import { checkoutRoot } from '../../tools/runtime.mjs';
 
 const seed = Number(process.env.SHOAL_SEED ?? 3);
-const steps = Number(process.env.SHOAL_STRESS_STEPS ?? 1_500);
+const steps = Number(process.env.SHOAL_STRESS_STEPS ?? 1_000);
 const runs = [
   ['float', 'euclidean'],
   ['float', 'cosine'],

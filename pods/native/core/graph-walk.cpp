@@ -11,7 +11,7 @@
 namespace shoal {
 
 // Below this share of allowed nodes their neighbours' neighbours are looked at.
-static constexpr double twoHopSelectivity = 0.4;
+static constexpr double twoHopSelectivity = 0.25;
 
 void Graph::distancesTo(const Query& query, size_t count, Scratch& scratch) const {
   space_.distances(query, scratch.rows.data(), count, scratch.distances.data());

@@ -8,6 +8,7 @@
 //   - each distance is that of a vector the label has had
 //   - once all is quiet, a scan finds exactly the nearest, the graph nearly all, and an image loads as what it was
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +30,8 @@ static constexpr size_t openMax = 24;
   std::fprintf(stderr, "%s (%llu, %llu)\n", what, static_cast<unsigned long long>(a), static_cast<unsigned long long>(b));
   std::exit(1);
 }
+
+static void rest() { std::this_thread::sleep_for(std::chrono::microseconds(100)); }
 
 struct OpenSearch {
   std::vector<uint32_t> filter;
@@ -61,7 +64,7 @@ class Stress {
       else if (dice < 96) writeImageBeside();
       collect();
       while (searches_.size() + additions_.size() > openMax) {
-        std::this_thread::yield();
+        rest();
         collect();
       }
     }
@@ -212,7 +215,7 @@ class Stress {
 
   void settle() {
     while (!searches_.empty() || !additions_.empty() || index_->isRepairing() || writer_.joinable()) {
-      std::this_thread::yield();
+      rest();
       collect();
     }
   }
@@ -232,7 +235,7 @@ class Stress {
     images_.push_back({});
     writer_ = std::thread([this, snapshot, isBase, path, before] {
       for (const auto& addition : before)
-        while (!addition->isDone.load()) std::this_thread::yield();
+        while (!addition->isDone.load()) rest();
       const ImageOutcome outcome = writeImage(*index_, *snapshot, isBase, path);
       index_->holdSlots(false);
       if (outcome.result != ImageResult::Done) fail(outcome.problem.c_str());
@@ -298,7 +301,7 @@ class Stress {
     std::atomic<bool> isDone{false};
     std::vector<uint32_t> slots = fresh->assign(labels.data(), labels.size());
     fresh->pool().submit(std::make_shared<AddJob>(fresh, std::move(slots), vectors.data(), [&](AddJob&) { isDone.store(true); }));
-    while (!isDone.load()) std::this_thread::yield();
+    while (!isDone.load()) rest();
     return fresh;
   }
 
@@ -317,7 +320,7 @@ class Stress {
     request.counts = &count;
     std::atomic<bool> isDone{false};
     index.pool().submit(std::make_shared<SearchJob>(index.shared_from_this(), std::move(request), [&](SearchJob&) { isDone.store(true); }));
-    while (!isDone.load()) std::this_thread::yield();
+    while (!isDone.load()) rest();
     distances.resize(count);
     return distances;
   }

@@ -9,6 +9,8 @@
 
 namespace shoal {
 
+static constexpr uint64_t creditNs = 100000000;
+
 static uint64_t nowNs() {
   return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
@@ -45,8 +47,9 @@ void ThreadPool::submit(std::shared_ptr<Job> job) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!isStarted_) start();
     const size_t kind = size_t(job->kind_);
-    // Who was idle has saved nothing up.
-    if (queues_[kind].empty()) usedNs_[kind] = std::max(usedNs_[kind], usedNs_[1 - kind]);
+    // Who was idle has saved nothing up; who only waited for its next batch has.
+    const uint64_t other = usedNs_[1 - kind];
+    if (queues_[kind].empty()) usedNs_[kind] = std::max(usedNs_[kind], other > creditNs ? other - creditNs : 0);
     queues_[kind].push_back(std::move(job));
   }
   if (itemCount == 1) wake_.notify_one();
