@@ -155,7 +155,7 @@ test(`images with damage under right checksums are CORRUPTION or an index that a
     const victim = parts[1 + (round % 2)]!.name;
     const damaged: CheckpointPart[] = [];
     for (const part of parts) {
-      let bytes = await readFile(join(root, 'both', part.name));
+      let bytes: Buffer = await readFile(join(root, 'both', part.name));
       if (part.name === victim) bytes = damage(bytes, random);
       await writeFile(join(directory, part.name), bytes);
       damaged.push({ name: part.name, sizeBytes: bytes.length, checksum: crc32c(bytes) });

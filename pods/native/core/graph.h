@@ -72,7 +72,7 @@ class Graph {
   Slots& slots() { return slots_; }
   const Slots& slots() const { return slots_; }
   const GraphParameters& parameters() const { return parameters_; }
-  size_t memoryBytes() const { return slots_.memoryBytes() + lockCount * sizeof(Lock); }
+  size_t memoryBytes() const { return slots_.memoryBytes(slotCount()) + lockCount * sizeof(Lock); }
 
   // Slots below are allocated; walks look at no others.
   uint32_t slotCount() const { return slotCount_.load(std::memory_order_acquire); }

@@ -93,7 +93,7 @@ size_t Index::memoryBytes() const {
   std::lock_guard<std::mutex> lock(slotsMutex_);
   const size_t ofHeap = graph_.slots().upperBytes() + (freeSlots_.capacity() + heldSlots_.capacity()) * sizeof(uint32_t);
   // The heap takes memory from the system in large pieces.
-  return graph_.memoryBytes() + slotByLabel_.memoryBytes() + (ofHeap + heapPieceBytes - 1) / heapPieceBytes * heapPieceBytes;
+  return graph_.memoryBytes() + slotByLabel_.memoryBytes(labelLimit_.load()) + (ofHeap + heapPieceBytes - 1) / heapPieceBytes * heapPieceBytes;
 }
 
 // With `slotsMutex_` held.

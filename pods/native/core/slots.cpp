@@ -11,7 +11,7 @@
 namespace shoal {
 
 static constexpr size_t hugePageBytes = 2 << 20;
-static constexpr size_t rowChunkBytes = 4 << 20;
+static constexpr size_t rowChunkBytes = 16 << 20;
 
 void* mapMemory(size_t bytes) {
   const bool large = bytes >= hugePageBytes;
@@ -37,7 +37,7 @@ static size_t roundedUp(size_t bytes) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-// As many slots as fit rows of about 4 MiB: a power of two.
+// As many slots as fit rows of about 16 MiB: a power of two.
 static uint32_t shiftFor(size_t rowBytes) {
   uint32_t shift = 10;
   while (shift < 15 && (rowBytes << (shift + 1)) <= rowChunkBytes) shift++;
@@ -53,6 +53,11 @@ ChunkTable::ChunkTable(size_t bytesPerSlot, uint32_t shift)
 
 ChunkTable::~ChunkTable() {
   for (size_t i = 0; i < chunkCount_; i++) unmapMemory(chunks_[i].load(), chunkBytes_);
+}
+
+size_t ChunkTable::memoryBytes(size_t slotCount) const {
+  const size_t whole = slotCount >> shift_;
+  return std::min(chunkCount_ * chunkBytes_, whole * chunkBytes_ + roundedUp((slotCount & mask_) * bytesPerSlot_));
 }
 
 void ChunkTable::grow(size_t chunkCount) {
@@ -83,9 +88,10 @@ void Slots::grow(uint32_t count) {
   for (ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_}) table->grow(chunkCount);
 }
 
-size_t Slots::memoryBytes() const {
+size_t Slots::memoryBytes(uint32_t slotCount) const {
   size_t bytes = 0;
-  for (const ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_}) bytes += table->memoryBytes();
+  const size_t count = slotCount;
+  for (const ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_}) bytes += table->memoryBytes(count);
   return bytes;
 }
 

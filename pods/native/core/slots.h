@@ -55,7 +55,8 @@ class ChunkTable {
   }
   void grow(size_t chunkCount);
   size_t chunkCount() const { return chunkCount_; }
-  size_t memoryBytes() const { return chunkCount_ * chunkBytes_; }
+  // Of what was touched: pages of a chunk that no slot has come to yet are no memory.
+  size_t memoryBytes(size_t slotCount) const;
   size_t slotsPerChunk() const { return size_t(1) << shift_; }
   size_t bytesPerSlot() const { return bytesPerSlot_; }
 
@@ -76,7 +77,7 @@ class Slots {
   // Makes room for slots below `count`. By one thread at a time.
   void grow(uint32_t count);
   // Without upper lists, which lie on the heap.
-  size_t memoryBytes() const;
+  size_t memoryBytes(uint32_t slotCount) const;
   size_t upperBytes() const { return upperBytes_.load(std::memory_order_relaxed); }
 
   uint32_t m() const { return m_; }
