@@ -147,6 +147,7 @@ export async function readHeader(
     header.kind === kind &&
     header.parameters.dimension === parameters.dimension &&
     header.parameters.metric === parameters.metric &&
+    (kind !== 'native' || (header.parameters.quantization ?? 'none') === (parameters.quantization ?? 'none')) &&
     (kind === 'flat' ||
       (header.parameters.m === parameters.m && header.parameters.efConstruction === parameters.efConstruction));
   if (!same) throw corrupt(directory, headerName, 'belongs to an index of other parameters');

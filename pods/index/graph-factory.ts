@@ -10,11 +10,13 @@ export interface GraphOptions {
   readonly indexImplementation: 'native' | 'hnswlib';
   /** Threads of the native core; 0 is one per processor. */
   readonly indexThreads: number;
+  /** Quantised graphs keep their exact vectors under it. */
+  readonly dataDirectory?: string;
 }
 
-export function graphFactoryOf({ indexImplementation, indexThreads }: GraphOptions, logger: Logger): VectorIndexFactory {
+export function graphFactoryOf({ indexImplementation, indexThreads, dataDirectory }: GraphOptions, logger: Logger): VectorIndexFactory {
   if (indexImplementation === 'hnswlib') return hnswlibIndexFactory;
-  const native = nativeIndexFactory();
+  const native = nativeIndexFactory(dataDirectory);
   if (native instanceof Error) {
     logger.warn({ error: native }, 'the native vector core cannot be loaded; hnswlib-node serves instead: vectors are in memory twice, searches and imports take more processor time');
     return hnswlibIndexFactory;

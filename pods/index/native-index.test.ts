@@ -10,7 +10,7 @@ import { test, type TestContext } from 'node:test';
 import { ShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
 import { nativeIndexFactory } from './native-index.ts';
-import type { CheckpointPart, IndexParameters, VectorIndex } from './vector-index.ts';
+import type { CheckpointPart, IndexParameters, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 import { vectorIndexConformance } from './vector-index.conformance.ts';
 
 const found = nativeIndexFactory();
@@ -20,6 +20,19 @@ const factory = found;
 vectorIndexConformance('native', factory);
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 77);
+/** The same index over codes: what is found is compared again with the vectors themselves. */
+const quantised: VectorIndexFactory = (() => {
+  const made = nativeIndexFactory(tmpdir());
+  if (made instanceof Error) throw made;
+  const int8 = (parameters: IndexParameters): IndexParameters => ({ ...parameters, quantization: 'int8' });
+  return {
+    create: (parameters) => made.create(int8(parameters)),
+    load: (parameters, directory, parts) => made.load(int8(parameters), directory, parts),
+  };
+})();
+
+vectorIndexConformance('native, int8', quantised);
+
 const dimension = 24;
 const parameters: IndexParameters = { dimension, metric: 'cosine', m: 16, efConstruction: 100 };
 

@@ -21,7 +21,12 @@ import type {
 } from './vector-index.ts';
 
 const metricNumbers: Readonly<Record<Metric, number>> = { cosine: 0, euclidean: 1, dot: 2 };
-const floatStorage = 0;
+const storageNumbers = { none: 0, int8: 1 } as const;
+
+interface NativeMeans {
+  readonly core: NativeCore;
+  readonly exactDirectory: string | undefined;
+}
 
 export class NativeIndex implements VectorIndex {
   readonly kind = 'native';
@@ -36,20 +41,25 @@ export class NativeIndex implements VectorIndex {
   #searchCount = 0;
   #end: ShoalError | undefined;
 
-  private constructor(core: NativeCore, parameters: IndexParameters) {
-    const { dimension, metric, m, efConstruction } = parameters;
+  private constructor({ core, exactDirectory }: NativeMeans, parameters: IndexParameters) {
+    const { dimension, metric, m, efConstruction, quantization = 'none' } = parameters;
+    assert(quantization === 'none' || exactDirectory !== undefined, 'a quantised index has a directory for its vectors');
     this.#core = core;
     this.#parameters = parameters;
-    this.#index = core.create(dimension, metricNumbers[metric], floatStorage, m, efConstruction);
+    try {
+      this.#index = core.create(dimension, metricNumbers[metric], storageNumbers[quantization], m, efConstruction, exactDirectory ?? '');
+    } catch (cause) {
+      throw new ShoalError('UNAVAILABLE', 'the index cannot be made', { cause });
+    }
     this.#checkpoints = new NativeCheckpoints(core, this.#index, parameters);
   }
 
-  static create(core: NativeCore, parameters: IndexParameters): NativeIndex {
-    return new NativeIndex(core, parameters);
+  static create(means: NativeMeans, parameters: IndexParameters): NativeIndex {
+    return new NativeIndex(means, parameters);
   }
 
-  static async load(core: NativeCore, parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<NativeIndex> {
-    const index = new NativeIndex(core, parameters);
+  static async load(means: NativeMeans, parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<NativeIndex> {
+    const index = new NativeIndex(means, parameters);
     try {
       await index.#checkpoints.load(directory, parts);
       return index;
@@ -179,12 +189,13 @@ function unpacked(answer: Int32Array, queryCount: number, width: number): IndexS
   return { hits, visitedCount, plan: answer[answerHeader.scanned] === 0 ? 'graph' : 'scan' };
 }
 
-/** The factory, or why the core is not there. */
-export function nativeIndexFactory(): VectorIndexFactory | Error {
+/** The factory, or why the core is not there. `exactDirectory`: where quantised indexes keep their vectors, in files without names. */
+export function nativeIndexFactory(exactDirectory?: string): VectorIndexFactory | Error {
   const core = loadNativeCore();
   if (core instanceof Error) return core;
+  const means = { core, exactDirectory };
   return {
-    create: (parameters) => Promise.resolve(NativeIndex.create(core, parameters)),
-    load: (parameters, directory, parts) => NativeIndex.load(core, parameters, directory, parts),
+    create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
+    load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),
   };
 }

@@ -25,7 +25,8 @@ export type CoreImageOutcome = readonly [result: number, problem: string, sizeBy
 export const answerHeader = { cancelled: 0, scanned: 1, visited: 2, failed: 3, length: 4 } as const;
 
 export interface NativeCore {
-  create(dimension: number, metric: number, storage: number, m: number, efConstruction: number): CoreIndex;
+  /** `storage` 0: float, 1: int8, whose exact vectors are in a file of `exactDirectory`. Throws when that takes none. */
+  create(dimension: number, metric: number, storage: number, m: number, efConstruction: number, exactDirectory: string): CoreIndex;
   /** Work under way ends early; every later call throws. */
   close(index: CoreIndex): void;
   /** Labels count at once; resolves when the vectors are nodes, to false for lack of memory. `vectors` must not change. */

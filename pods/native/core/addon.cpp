@@ -91,14 +91,21 @@ static Index* indexOf(napi_env env, napi_value value) {
 }
 
 static napi_value create(napi_env env, napi_callback_info info) {
-  Arguments<5> arguments(env, info);
+  Arguments<6> arguments(env, info);
   GraphParameters parameters;
   parameters.dimension = uint32_t(numberOf(env, arguments[0]));
   parameters.metric = Metric(uint32_t(numberOf(env, arguments[1])));
   parameters.storage = Storage(uint32_t(numberOf(env, arguments[2])));
   parameters.m = uint32_t(numberOf(env, arguments[3]));
   parameters.efConstruction = uint32_t(numberOf(env, arguments[4]));
-  Handle* handle = new Handle{std::make_shared<Index>(parameters, ThreadPool::ofProcess())};
+  parameters.exactDirectory = stringOf(env, arguments[5]);
+  Handle* handle = nullptr;
+  try {
+    handle = new Handle{std::make_shared<Index>(parameters, ThreadPool::ofProcess())};
+  } catch (const std::exception& problem) {
+    throwError(env, problem.what());
+    return nullptr;
+  }
   napi_value value;
   napi_create_external(env, handle, [](napi_env, void* data, void*) {
     Handle* handle = static_cast<Handle*>(data);
@@ -143,7 +150,7 @@ static napi_value add(napi_env env, napi_callback_info info) {
   try {
     std::vector<uint32_t> slots = index->assign(static_cast<uint32_t*>(labels.data), labels.length);
     index->pool().submit(std::make_shared<AddJob>(index->shared_from_this(), std::move(slots), static_cast<float*>(vectors.data), done));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     calls.end(call, [](napi_env env) {
       napi_value value;
       napi_get_boolean(env, false, &value);

@@ -16,10 +16,14 @@ Graph::Graph(const GraphParameters& parameters)
       lifted_(parameters.metric == Metric::Dot),
       space_(parameters.dimension, parameters.metric, parameters.storage),
       slots_(space_.rowBytes(), parameters.m, lifted_),
+      exactRows_(parameters.storage == Storage::Float || parameters.exactDirectory.empty()
+                     ? nullptr
+                     : new ExactRows(parameters.dimension * sizeof(float), parameters.exactDirectory)),
       locks_(new Lock[lockCount]) {}
 
 void Graph::setSlotCount(uint32_t count) {
   slots_.grow(count);
+  if (exactRows_ != nullptr) exactRows_->grow(count);
   slotCount_.store(count, std::memory_order_release);
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "epochs.h"
+#include "exact-rows.h"
 #include "scratch.h"
 #include "slots.h"
 #include "space.h"
@@ -28,6 +29,8 @@ struct GraphParameters {
   Storage storage;
   uint32_t m;
   uint32_t efConstruction;
+  // Where a quantised index keeps its vectors as they were given; empty: nowhere.
+  std::string exactDirectory = {};
 };
 
 // Bits by label; labels past the end are not in it.
@@ -72,6 +75,9 @@ class Graph {
   Slots& slots() { return slots_; }
   const Slots& slots() const { return slots_; }
   const GraphParameters& parameters() const { return parameters_; }
+  // Null when the rows themselves are exact.
+  ExactRows* exactRows() const { return exactRows_.get(); }
+  size_t exactBytes() const { return exactRows_ == nullptr ? 0 : exactRows_->rowBytes(); }
   size_t memoryBytes() const { return slots_.memoryBytes(slotCount()) + lockCount * sizeof(Lock); }
 
   // Slots below are allocated; walks look at no others.
@@ -143,6 +149,7 @@ class Graph {
   const bool lifted_;
   const Space space_;
   Slots slots_;
+  const std::unique_ptr<ExactRows> exactRows_;
   std::atomic<uint32_t> slotCount_{0};
   std::atomic<uint64_t> entry_{noEntry};
   std::atomic<uint64_t> insertionCount_{0};

@@ -97,7 +97,7 @@ static void readHeader(ImageSource& source, const ImagePart& part, ImageReading&
   require(crc32c(0, &unchecked, sizeof(unchecked)) == header.checksum, part, "has a damaged header");
   require(std::memcmp(header.magic, imageMagic, sizeof(imageMagic)) == 0 && header.format == imageFormat, part, "is no image of this format");
   require(header.dimension == space.dimension() && header.metric == uint32_t(space.metric()) && header.storage == uint32_t(space.storage()) &&
-              header.m == reading.graph.slots().m() && header.rowBytes == space.rowBytes(),
+              header.m == reading.graph.slots().m() && header.rowBytes == space.rowBytes() + reading.graph.exactBytes(),
           part, "belongs to an index of other parameters");
   require((header.isBase == 1) == isBase, part, "is out of place");
   require(header.slotCount <= slotLimit && header.slotCount >= reading.labels.size(), part, "has an impossible number of slots");
@@ -130,8 +130,13 @@ static void readImage(const ImagePart& part, ImageReading& reading, bool isBase)
   source.read(reading.labels.data(), size_t(slotCount) * 4);
   source.read(reading.levels.data(), slotCount);
   for (uint8_t level : reading.levels) require(level <= levelMax, part, "has an impossible level");
+  std::vector<float> exact(reading.graph.space().dimension());
   for (uint32_t slot : readSlots(source, part, reading.header.rowCount, reading)) {
-    source.read(slots.row(slot), reading.header.rowBytes);
+    source.read(slots.row(slot), reading.graph.space().rowBytes());
+    if (ExactRows* const rows = reading.graph.exactRows(); rows != nullptr) {
+      source.read(exact.data(), rows->rowBytes());
+      rows->write(slot, exact.data());
+    }
     reading.hasRow.add(slot);
   }
   std::vector<uint32_t> list;
@@ -218,9 +223,10 @@ ImageOutcome readImages(Index& index, const std::vector<ImagePart>& parts) {
   } catch (const Corruption& corruption) {
     outcome.result = ImageResult::Corrupt;
     outcome.problem = corruption.problem;
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception& problem) {
+    // Memory or disk.
     outcome.result = ImageResult::Failed;
-    outcome.problem = "there is not enough memory";
+    outcome.problem = problem.what();
   }
   return outcome;
 }

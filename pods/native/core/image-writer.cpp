@@ -94,7 +94,7 @@ ImageOutcome writeImage(Index& index, const LabelSnapshot& snapshot, bool isBase
   header.metric = uint32_t(space.metric());
   header.storage = uint32_t(space.storage());
   header.m = slots.m();
-  header.rowBytes = uint32_t(space.rowBytes());
+  header.rowBytes = uint32_t(space.rowBytes() + index.graph().exactBytes());
   header.slotCount = slotCount;
   header.isBase = isBase ? 1 : 0;
   header.rowCount = uint32_t(rowSlots.size());
@@ -113,7 +113,11 @@ ImageOutcome writeImage(Index& index, const LabelSnapshot& snapshot, bool isBase
     file.append(&level, 1);
   }
   file.append(rowSlots.data(), rowSlots.size() * 4);
-  for (uint32_t slot : rowSlots) file.append(slots.row(slot), space.rowBytes());
+  const ExactRows* const exact = index.graph().exactRows();
+  for (uint32_t slot : rowSlots) {
+    file.append(slots.row(slot), space.rowBytes());
+    if (exact != nullptr) file.append(exact->row(slot), exact->rowBytes());
+  }
   file.append(linkSlots.data(), linkSlots.size() * 4);
   std::vector<uint32_t> list;
   const uint32_t laterSlot = slotLimit;

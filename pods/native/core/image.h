@@ -6,7 +6,7 @@
 //             isBase u32, rowCount u32, linkCount u32, normBound f32, checksum of the header u32, entry u64, insertionCount u64
 //   labels    u32 × slotCount      0xffffffff: removed, or no node
 //   levels    u8 × slotCount       0: no node, else level + 1
-//   rows      slot u32 × rowCount, row × rowCount
+//   rows      slot u32 × rowCount, row × rowCount; of a quantised index each with the exact vector behind it
 //   links     slot u32 × linkCount, { u32 × 2m, u32 × m for each level } × linkCount
 //             0xffffffff: none; 2^30: to a node that came after the moment of the image
 //

@@ -5,6 +5,8 @@
 namespace shoal {
 
 static constexpr size_t scanBlock = 64;
+static constexpr size_t rescoredBeyond = 30;
+static constexpr size_t rescoredFactor = 2;
 
 static bool isBefore(const Candidate& a, const Candidate& b) {
   return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
@@ -34,14 +36,18 @@ void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<
   uint32_t found[scanBlock];
   size_t count = 0;
   scratch.resizeBatch(scanBlock);
+  const ExactRows* const exact = graph.exactRows();
+  uint32_t places[scanBlock];
   const auto flush = [&] {
-    graph.space().distances(query, scratch.rows.data(), count, scratch.distances.data());
+    if (exact == nullptr) graph.space().distances(query, scratch.rows.data(), count, scratch.distances.data());
+    for (size_t i = 0; exact != nullptr && i < count; i++) scratch.distances[i] = graph.space().exactDistance(scratch.prepared.data(), exact->row(places[i]));
     for (size_t i = 0; i < count; i++) offer(nearest, request_.k, scratch.distances[i], found[i]);
     visitedCount_.fetch_add(count, std::memory_order_relaxed);
     count = 0;
   };
   const auto take = [&](uint32_t slot, uint32_t label) {
     scratch.rows[count] = slots.row(slot);
+    places[count] = slot;
     found[count] = label;
     if (++count == scanBlock) flush();
   };
@@ -89,10 +95,14 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
     visitedCount_.fetch_add(outcome.visitedCount, std::memory_order_relaxed);
     scans = !outcome.isComplete;
     if (!scans) {
+      const ExactRows* const exact = graph.exactRows();
+      // Of a quantised index more than k are compared exactly: codes may have put them in another order.
+      const size_t wanted = exact == nullptr ? request_.k : std::max<size_t>(request_.k + rescoredBeyond, request_.k * rescoredFactor);
       scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
-        if (nearest.size() >= request_.k) return;
+        if (nearest.size() >= wanted) return;
         const uint32_t label = graph.slots().label(slot).load(std::memory_order_acquire);
-        if (label != noLabel) nearest.push_back({distance, label});
+        if (label == noLabel) return;
+        nearest.push_back({exact == nullptr ? distance : space.exactDistance(scratch.prepared.data(), exact->row(slot)), label});
       });
     }
   }
@@ -101,6 +111,7 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
     scan(query, filterOrNone, nearest, scratch);
   }
   std::sort(nearest.begin(), nearest.end(), isBefore);
+  if (nearest.size() > request_.k) nearest.resize(request_.k);
   const size_t start = size_t(item) * request_.k;
   for (size_t i = 0; i < nearest.size(); i++) {
     request_.labels[start + i] = nearest[i].slot;
@@ -126,6 +137,7 @@ void AddJob::run(uint32_t item, Scratch& scratch) {
   scratch.prepared.resize(space.dimension());
   space.prepare(vectors_ + size_t(item) * space.dimension(), scratch.prepared.data());
   space.writeRow(scratch.prepared.data(), graph.slots().row(slot));
+  if (graph.exactRows() != nullptr) graph.exactRows()->write(slot, scratch.prepared.data());
   const float lift = space.metric() == Metric::Dot ? index_->liftFor(scratch.prepared.data()) : 0;
   graph.insert(slot, lift, scratch);
   graph.slots().state(slot).store(SlotState::Linked, std::memory_order_release);

@@ -51,7 +51,7 @@ struct OpenAddition {
 class Stress {
  public:
   Stress(uint32_t seed, std::string directory, Storage storage, Metric metric)
-      : random_(seed), directory_(std::move(directory)), parameters_{dimension, metric, storage, 8, 40}, index_(std::make_shared<Index>(parameters_, ThreadPool::ofProcess())) {}
+      : random_(seed), directory_(std::move(directory)), parameters_{dimension, metric, storage, 8, 40, directory_}, index_(std::make_shared<Index>(parameters_, ThreadPool::ofProcess())) {}
 
   void run(uint32_t steps) {
     for (uint32_t step = 0; step < steps; step++) {
@@ -179,8 +179,7 @@ class Stress {
   }
 
   bool isNear(float found, float expected) const {
-    const float tolerance = parameters_.storage == Storage::Float ? 1e-4f : 0.05f;
-    return std::fabs(found - expected) <= tolerance * std::max(10.0f, std::fabs(expected));
+    return std::fabs(found - expected) <= 1e-4f * std::max(10.0f, std::fabs(expected));
   }
 
   void judge(const OpenSearch& search) {
@@ -279,13 +278,13 @@ class Stress {
       const size_t k = std::min<size_t>(10, nearest.size());
       if (k == 0) continue;
       wanted += k;
-      const float slack = parameters_.storage == Storage::Float ? 1e-4f : 0.2f;
+      const float slack = 1e-4f;
       const float bound = nearest[k - 1] + slack * std::max(1.0f, std::fabs(nearest[k - 1]));
       for (float distance : searchNow(index, query, k, false)) found += distance <= bound ? 1 : 0;
       for (float distance : searchNow(index, query, k, true)) scanned += distance <= bound ? 1 : 0;
       for (float distance : searchNow(fresh, query, k, false)) freshFound += distance <= bound ? 1 : 0;
     }
-    if (parameters_.storage == Storage::Float && scanned != wanted) fail("a scan missed something", scanned, wanted);
+    if (scanned != wanted) fail("a scan missed something", scanned, wanted);
     std::printf("recall %.3f, of a graph built anew %.3f\n", double(found) / double(wanted), double(freshFound) / double(wanted));
     if (double(found) + 0.02 * double(wanted) < double(freshFound)) fail("the graph misses more than one built anew", found, freshFound);
   }

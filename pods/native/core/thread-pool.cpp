@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
+#include <exception>
 #include <thread>
 
 namespace shoal {
@@ -76,7 +76,7 @@ void ThreadPool::work() {
     const uint64_t startNs = nowNs();
     try {
       job->run(item, scratch);
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       job->hasFailed_.store(true);
     }
     const uint64_t usedNs = nowNs() - startNs;

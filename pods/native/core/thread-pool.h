@@ -28,7 +28,7 @@ class Job {
   // After the last item, by the thread that ran it. May submit further jobs.
   virtual void finish() = 0;
 
-  // An item could not be run for lack of memory.
+  // An item could not be run, for lack of memory or disk.
   bool hasFailed() const { return hasFailed_.load(); }
   uint32_t itemCount() const { return itemCount_; }
 
