@@ -2,10 +2,11 @@
  * The index cores side by side in one process, without a server: processor time of an insertion and of a query at equal
  * recall, and what an import and searches cost each other. hnswlib-node runs as the program runs it, in its worker.
  *
- *     node e2e/bench/core.ts <file.fvecs> [points] [native|hnswlib|both]
+ *     node e2e/bench/core.ts <file.fvecs|synthetic:512> [points] [native,int8,hnswlib]
  */
 
-import { readVectors } from './vector-file.ts';
+import { tmpdir } from 'node:os';
+import { readVectors, type VectorRows } from './vector-file.ts';
 import { hnswlibIndexFactory } from '../../pods/index/hnswlib-index.ts';
 import { nativeIndexFactory } from '../../pods/index/native-index.ts';
 import { FlatIndex } from '../../pods/index/flat-index.ts';
@@ -17,11 +18,30 @@ const queryCount = 500;
 const batchCount = 256;
 const k = 10;
 
-const [path = '', limit = '100000', which = 'both'] = process.argv.slice(2);
-const header = readVectors(path, Number(process.env['DIMENSION'] ?? 100), Number(limit) + queryCount);
+const [path = '', limit = '100000', which = 'native,hnswlib'] = process.argv.slice(2);
+const header = path.startsWith('synthetic:') ? clustered(Number(path.slice(10)), Number(limit) + queryCount) : readVectors(path, Number(process.env['DIMENSION'] ?? 100), Number(limit) + queryCount);
 const { dimension } = header;
 const pointCount = header.count - queryCount;
-const parameters: IndexParameters = { dimension, metric: 'cosine', m: 16, efConstruction: 128 };
+let parameters: IndexParameters = { dimension, metric: 'cosine', m: 16, efConstruction: 128 };
+
+/** Points around centers that lie in a space of fewer dimensions, as embeddings do. */
+function clustered(dimension: number, count: number): VectorRows {
+  const random = seededRandom(5);
+  const inner = 24;
+  const gauss = (): number => random.fraction() + random.fraction() + random.fraction() + random.fraction() - 2;
+  const basis = Float32Array.from({ length: inner * dimension }, gauss);
+  const centers = Float32Array.from({ length: 300 * inner }, gauss);
+  const values = new Float32Array(count * dimension);
+  for (let row = 0; row < count; row++) {
+    const center = Math.floor(random.fraction() * 300) * inner;
+    for (let i = 0; i < inner; i++) {
+      const weight = centers[center + i]! + 0.8 * gauss();
+      for (let at = 0; at < dimension; at++) values[row * dimension + at]! += weight * basis[i * dimension + at]!;
+    }
+    for (let at = 0; at < dimension; at++) values[row * dimension + at]! += 0.3 * gauss();
+  }
+  return { dimension, count, values };
+}
 
 /** The rows in an order of their own: files are sorted by frequency. */
 function shuffled(): Float32Array {
@@ -128,7 +148,9 @@ async function run(name: string, factory: VectorIndexFactory): Promise<void> {
   await index.close();
 }
 
-const native = nativeIndexFactory();
+const native = nativeIndexFactory(tmpdir());
 if (native instanceof Error) throw native;
-if (which !== 'hnswlib') await run('native', native);
-if (which !== 'native') await run('hnswlib', hnswlibIndexFactory);
+for (const name of which.split(',')) {
+  parameters = { ...parameters, quantization: name === 'int8' ? 'int8' : 'none' };
+  await run(name, name === 'hnswlib' ? hnswlibIndexFactory : native);
+}

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { ShoalError } from '../kernel/errors.ts';
+import type { ShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
 import { nativeIndexFactory } from './native-index.ts';
 import type { CheckpointPart, IndexParameters, VectorIndex, VectorIndexFactory } from './vector-index.ts';

@@ -10,6 +10,9 @@
 namespace shoal {
 
 static constexpr uint64_t creditNs = 100000000;
+// Changes get three fifths: searches cost the event loop too, and an import shall keep half of what it does alone.
+static constexpr uint64_t searchWeight = 3;
+static constexpr uint64_t changeWeight = 2;
 
 static uint64_t nowNs() {
   return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
@@ -83,7 +86,7 @@ void ThreadPool::work() {
     if (job->leftCount_.fetch_sub(1) == 1) job->finish();
     job.reset();
     lock.lock();
-    usedNs_[kind] += usedNs;
+    usedNs_[kind] += kind == size_t(Job::Kind::Search) ? usedNs * searchWeight : usedNs * changeWeight;
   }
 }
 

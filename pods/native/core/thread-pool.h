@@ -1,8 +1,8 @@
 // Threads for distances, their own and never libuv's, which the store, the log and password hashing share.
 //
 // A job is a number of items; any thread takes the next item of any job, so that a batch is worked on by all of them. There
-// are two kinds, searches and changes. While both wait, the one that has had less processor time goes first: an import
-// beside many searches gets half, and neither can keep the other out. Within a kind jobs take turns item by item.
+// are two kinds, searches and changes. While both wait, the one that has had less processor time goes first, by
+// weight: an import beside many searches keeps half of its rate, and neither can keep the other out. Within a kind jobs take turns item by item.
 #pragma once
 
 #include <atomic>
