@@ -86,7 +86,14 @@ export class NativeIndex implements VectorIndex {
     await this.#additions;
     const isDone = await added;
     this.#throwIfEnded();
-    if (!isDone) throw new ShoalError('UNAVAILABLE', 'there is not enough memory for the index');
+    if (!isDone) throw new ShoalError('UNAVAILABLE', 'there is not enough memory or disk for the index');
+    await this.#keepPace();
+  }
+
+  /** Who replaces points faster than their nodes are taken out waits, so that memory stays bounded. */
+  async #keepPace(): Promise<void> {
+    const [size, , removedCount, isRepairing] = this.#core.facts(this.#index);
+    if (isRepairing !== 0 && removedCount * 2 > size) await this.#track(this.#core.repaired(this.#index));
   }
 
   async remove(labels: Uint32Array): Promise<void> {

@@ -46,6 +46,8 @@ export interface NativeCore {
   ): Promise<void>;
   labels(index: CoreIndex): Uint32Array;
   facts(index: CoreIndex): readonly [size: number, memoryBytes: number, removedCount: number, isRepairing: number];
+  /** Resolves when no pass over removed nodes is under way. */
+  repaired(index: CoreIndex): Promise<void>;
   /** To be given to `write` exactly once. */
   snapshot(index: CoreIndex): CoreSnapshot;
   write(index: CoreIndex, snapshot: CoreSnapshot, isBase: number, path: string): Promise<CoreImageOutcome>;

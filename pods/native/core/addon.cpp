@@ -240,6 +240,18 @@ static napi_value facts(napi_env env, napi_callback_info info) {
   return array;
 }
 
+// (index) → undefined, when no pass of repair is under way
+static napi_value repaired(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Index* index = indexOf(env, arguments[0]);
+  if (index == nullptr) return nullptr;
+  Calls& calls = callsOf(env);
+  napi_value promise;
+  Calls::Call* call = calls.begin(env, {}, &promise);
+  index->whenRepaired([&calls, call] { calls.end(call, undefinedIn); });
+  return promise;
+}
+
 static napi_value outcomeTo(napi_env env, const ImageOutcome& outcome) {
   napi_value array;
   napi_create_array_with_length(env, 4, &array);
@@ -346,7 +358,7 @@ static napi_value init(napi_env env, napi_value exports) {
   const std::pair<const char*, napi_callback> functions[] = {
       {"create", create},     {"close", closeIndex},   {"add", add},      {"remove", removeLabels}, {"search", search},
       {"labels", labelsOf},   {"facts", facts},        {"snapshot", takeSnapshot}, {"write", write}, {"read", read},
-      {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
+      {"repaired", repaired}, {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
   for (const auto& [name, callback] : functions) {
     napi_value function;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);

@@ -201,4 +201,25 @@ void Index::repairWhenDue() {
   startRepair(shared_from_this());
 }
 
+void Index::whenRepaired(std::function<void()> then) {
+  {
+    std::lock_guard<std::mutex> lock(repairMutex_);
+    if (isRepairing_.load()) {
+      repairWaiters_.push_back(std::move(then));
+      return;
+    }
+  }
+  then();
+}
+
+void Index::endRepair() {
+  std::vector<std::function<void()>> waiters;
+  {
+    std::lock_guard<std::mutex> lock(repairMutex_);
+    isRepairing_.store(false);
+    waiters.swap(repairWaiters_);
+  }
+  for (const auto& then : waiters) then();
+}
+
 }  // namespace shoal

@@ -5,6 +5,7 @@
 // that begins later. The walks and distances are done by the pool's threads.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -39,6 +40,8 @@ class Index : public std::enable_shared_from_this<Index> {
   // Nodes that are only ways through, until they are repaired.
   size_t removedCount() const { return removedCount_.load(); }
   bool isRepairing() const { return isRepairing_.load(); }
+  // Calls at once, or when the pass under way has ended.
+  void whenRepaired(std::function<void()> then);
 
   Graph& graph() { return graph_; }
   const Graph& graph() const { return graph_; }
@@ -68,6 +71,7 @@ class Index : public std::enable_shared_from_this<Index> {
   void growLabels(uint32_t label);
   std::atomic<uint32_t>& slotPlace(uint32_t label) const { return *reinterpret_cast<std::atomic<uint32_t>*>(slotByLabel_.at(label)); }
   void repairWhenDue();
+  void endRepair();
 
   Graph graph_;
   ThreadPool& pool_;
@@ -84,6 +88,9 @@ class Index : public std::enable_shared_from_this<Index> {
   std::vector<uint32_t> heldSlots_;
   uint32_t holdCount_ = 0;
   std::atomic<bool> isHeld_{false};
+
+  std::mutex repairMutex_;
+  std::vector<std::function<void()>> repairWaiters_;
 
   std::mutex normMutex_;
   std::atomic<float> normBound_{0};

@@ -81,7 +81,7 @@ class RepairJob : public Job {
   }
 
   void finish() override {
-    if (pass_->index->isAbandoned()) return;
+    if (pass_->index->isAbandoned()) return pass_->index->endRepair();
     switch (step_) {
       case Step::Collect:
         return go(Step::AwaitInsertions, 1);
@@ -104,7 +104,7 @@ class RepairJob : public Job {
       case Step::AwaitWalks:
         return go(isOver_ ? Step::Free : step_, 1);
       case Step::Free:
-        pass_->index->isRepairing_.store(false);
+        pass_->index->endRepair();
         // What was removed meanwhile may be enough for another pass.
         pass_->index->repairWhenDue();
         return;

@@ -56,8 +56,11 @@ ChunkTable::~ChunkTable() {
 }
 
 size_t ChunkTable::memoryBytes(size_t slotCount) const {
-  const size_t whole = slotCount >> shift_;
-  return std::min(chunkCount_ * chunkBytes_, whole * chunkBytes_ + roundedUp((slotCount & mask_) * bytesPerSlot_));
+  if (chunkCount_ == 0) return 0;
+  // The system gives large chunks by the huge page, small ones are counted whole.
+  const size_t unit = std::min(chunkBytes_, hugePageBytes);
+  const size_t touched = (slotCount >> shift_) * chunkBytes_ + (slotCount & mask_) * bytesPerSlot_;
+  return std::min(chunkCount_ * chunkBytes_, (touched + unit - 1) / unit * unit);
 }
 
 void ChunkTable::grow(size_t chunkCount) {

@@ -264,6 +264,7 @@ class Stress {
   void judgeQuiet(Index& index) {
     std::vector<uint32_t> labels = index.labels();
     std::sort(labels.begin(), labels.end());
+    if (index.memoryBytes() < labels.size() * index.graph().space().rowBytes()) fail("less memory than there are rows");
     std::vector<uint32_t> expected;
     for (const auto& [label, made] : model_) expected.push_back(label);
     if (labels != expected || index.size() != expected.size()) fail("other labels than there should be", labels.size(), expected.size());
