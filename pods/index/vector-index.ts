@@ -76,7 +76,7 @@ export interface VectorIndex {
   search(search: IndexSearch): Promise<IndexSearchResult>;
   /**
    * Writes the index to files under `directory` (which exists and is empty) and makes them durable. Searches go on;
-   * inserts and removals wait. Resolves to the names, sizes and CRC-32C of the files written.
+   * inserts and removals may wait. Resolves to the names, sizes and CRC-32C of the files written.
    */
   checkpoint(directory: string): Promise<readonly CheckpointPart[]>;
   memoryBytes(): number;
