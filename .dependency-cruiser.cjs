@@ -7,7 +7,8 @@ const below = {
   telemetry: ['kernel', 'domain'],
   log: ['kernel', 'domain'],
   storage: ['kernel', 'domain'],
-  index: ['kernel', 'domain'],
+  native: ['kernel'],
+  index: ['kernel', 'domain', 'native'],
   payload: ['kernel', 'domain'],
   replication: ['kernel', 'domain', 'log'],
   kube: ['kernel'],
@@ -107,7 +108,7 @@ module.exports = {
       comment: 'A store, a graph, a disk are chosen by the mains; everything else takes the interface.',
       severity: 'error',
       from: { path: '^pods/([^/]+)/', pathNot: [...testFiles, ...mains] },
-      to: { path: '^pods/(storage/(rocksdb|memory|faulty)|index/hnswlib|kernel/(node-file-system|faulty-file-system|volatile-file))', pathNot: '^pods/$1/' },
+      to: { path: '^pods/(storage/(rocksdb|memory|faulty)|index/(hnswlib|native)|kernel/(node-file-system|faulty-file-system|volatile-file))', pathNot: '^pods/$1/' },
     },
     {
       name: 'tests-stay-tests',

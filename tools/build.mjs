@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 
 import { runInPlace } from './child.mjs';
 import { LaunchError } from './installation.mjs';
+import { addonFile } from './native-core.mjs';
 import { runtimeEnvironment, runtimePath } from './runtime.mjs';
 
 const help = `usage: npm run build [-- --output DIR] [--part base|program]
@@ -83,6 +84,11 @@ async function buildProgram(root, directory) {
   writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name, version, license, type, private: true }, undefined, 2)}\n`);
   const main = join(app, 'shoal.js');
   writeFileSync(main, `#!/usr/local/bin/node\n${readFileSync(main, 'utf8')}`);
+  // Its libraries are in the base: other native modules need the same (a test compares them).
+  if (existsSync(join(root, addonFile))) {
+    mkdirSync(dirname(join(app, addonFile)), { recursive: true });
+    copyFileSync(join(root, addonFile), join(app, addonFile));
+  }
   openToAll(directory);
   chmodSync(main, 0o755);
 }
@@ -128,7 +134,7 @@ function isWanted(path) {
   return !superfluous.test(parts.at(-1));
 }
 
-function librariesOf(programs) {
+export function librariesOf(programs) {
   const libraries = new Set();
   for (const program of programs) {
     const output = execFileSync('ldd', [program], { encoding: 'utf8' });

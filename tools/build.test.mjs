@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { imageConfig, productionPackages } from './build.mjs';
+import { imageConfig, librariesOf, productionPackages } from './build.mjs';
+import { addonFile } from './native-core.mjs';
 import { checkoutRoot, runtimePath } from './runtime.mjs';
 
 const buildTimeoutMs = 5 * 60_000;
@@ -56,7 +57,8 @@ describe('what npm run build lays out', () => {
       if (entry.name.endsWith('.node')) found.native.push(entry.name);
     }
     assert.deepEqual({ unreadable: found.unreadable, sources: found.sources }, { unreadable: [], sources: [] });
-    assert.equal(found.native.length, 3, found.native.join(', '));
+    assert.equal(found.native.length, 4, found.native.join(', '));
+    for (const library of librariesOf([join(output, 'program/app', addonFile)])) assert.ok(existsSync(join(output, 'base', library)), `${library} is not in the base`);
     for (const file of ['proto/gen/descriptors.binpb', 'crds/vectorshards.yaml', 'pods/index/hnswlib-worker.js', 'pods/gateway/json-worker.js']) assert.ok(existsSync(join(output, 'program/app', file)), file);
     assert.equal(JSON.parse(readFileSync(join(output, 'image.json'), 'utf8')).User, '65532:65532');
   });

@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path';
 
 import { runInPlace } from './child.mjs';
 import { withInstallLock } from './install-lock.mjs';
+import { ensureNativeCore, isCoreFresh } from './native-core.mjs';
 import { libraryProblem, loadProblem } from './native-libraries.mjs';
 import { headersDirectory, runtimeMissingMessage, runtimePath } from './runtime.mjs';
 
@@ -23,8 +24,8 @@ const addonPath = (root) => join(root, 'node_modules', 'hnswlib-node', 'build', 
 
 const say = (line) => process.stderr.write(`shoal: ${line}\n`);
 
-/** Installs what is missing or stale. Returns what it did. */
-export async function ensureInstalled(root, { install = npmInstall, report = say } = {}) {
+/** Installs what is missing or stale, and builds the native core. Returns what it did about packages. */
+export async function ensureInstalled(root, { install = npmInstall, buildCore = ensureNativeCore, report = say } = {}) {
   const wanted = fingerprint(root);
   let did = 'nothing';
   if (recordedFingerprint(root) !== wanted) {
@@ -44,6 +45,8 @@ export async function ensureInstalled(root, { install = npmInstall, report = say
   }
   const problem = libraryProblem(root);
   if (problem !== undefined) throw new LaunchError(problem);
+  // Under the lock only when there is something to build.
+  if (!isCoreFresh(root)) await withInstallLock(root, report, () => buildCore(root, { report }));
   return did;
 }
 

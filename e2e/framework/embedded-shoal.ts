@@ -13,7 +13,7 @@ import { shoalDialect } from '../../pods/dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../../pods/dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../../pods/gateway/gateway.ts';
 import type { ShardService } from '../../pods/domain/shard-service.ts';
-import { hnswlibIndexFactory } from '../../pods/index/hnswlib-index.ts';
+import { graphFactoryOf } from '../../pods/index/graph-factory.ts';
 import { systemClock } from '../../pods/kernel/clock.ts';
 import { readServerConfig } from '../../pods/kernel/config.ts';
 import { silentLogger } from '../../pods/kernel/logger.ts';
@@ -38,6 +38,7 @@ export interface EmbeddedOptions {
   readonly dataDirectory: string;
   /** Stands between the router and a shard. */
   readonly aroundShard?: (shard: ShardService, shardUID: string) => ShardService;
+  readonly indexImplementation?: 'native' | 'hnswlib';
   /** Makes a graph of fewer points than the limits ask for. */
   readonly flatFloatsMax?: number;
 }
@@ -51,7 +52,7 @@ export interface EmbeddedShoal {
 }
 
 /** Closes what it had opened when it fails, so that the directory can be opened again. */
-export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) => shard, flatFloatsMax }: EmbeddedOptions): Promise<EmbeddedShoal> {
+export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) => shard, flatFloatsMax, indexImplementation = 'native' }: EmbeddedOptions): Promise<EmbeddedShoal> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
@@ -70,7 +71,7 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) =
       directory,
       log,
       store,
-      graphFactory: hnswlibIndexFactory,
+      graphFactory: graphFactoryOf({ indexImplementation, indexThreads: 0 }, silentLogger),
       logger: silentLogger,
       diskReadOnlyAtFraction: 1,
       onFailure: () => undefined,

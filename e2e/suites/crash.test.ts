@@ -2,7 +2,7 @@
  * Aim: `kill -9` at random moments under concurrent writes loses nothing that was acknowledged and brings back nothing
  * that was deleted; a request without an answer has happened or not, whole per shard; and every way of reading agrees.
  *
- * SHOAL_CRASH_ROUNDS sets the number of rounds.
+ * SHOAL_CRASH_ROUNDS sets the number of rounds, SHOAL_CRASH_INDEX the implementation of graphs (native, the default, or hnswlib).
  */
 
 import assert from 'node:assert/strict';
@@ -21,6 +21,8 @@ import { checkCollection, type CheckedCollection, type Recall } from './crash/ch
 import { Writer } from './crash/writer.ts';
 
 const roundCount = countFrom('SHOAL_CRASH_ROUNDS', 50);
+
+const indexFlags = ['--index-implementation', process.env['SHOAL_CRASH_INDEX'] ?? 'native'];
 
 const payloadIndexes = [
   { field: 'group', type: 'keyword' },
@@ -58,12 +60,12 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   for (let round = 0; round < roundCount; round++) {
     if (round > 0 && below(random, 7) === 0) {
       // Killed on its way up, with the log half replayed or the store half open.
-      const starting = spawnUntilKilled(t, { dataDirectory });
+      const starting = spawnUntilKilled(t, { dataDirectory, flags: indexFlags });
       await pause(below(random, 900));
       await starting.kill();
       killedStarts++;
     }
-    const server = await startServer(t, { dataDirectory, flags: ['--log-level', 'warn'] });
+    const server = await startServer(t, { dataDirectory, flags: ['--log-level', 'warn', ...indexFlags] });
     startMsTotal += server.startMs;
     const client = new ShoalClient(server);
     try {
@@ -81,7 +83,7 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
       client.close();
     }
   }
-  const server = await startServer(t, { dataDirectory });
+  const server = await startServer(t, { dataDirectory, flags: indexFlags });
   const client = new ShoalClient(server);
   atEnd(t, () => client.close());
   await check(client, collections, lifecycle, random, recall);

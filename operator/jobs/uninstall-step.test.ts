@@ -30,10 +30,11 @@ const cases: readonly [name: string, installed: Installed, withCollections: bool
   ],
   ['a collection that may go', { collections: [system(), collection('a', going), collection('b')], pools: [pool('default')] }, true, { action: 'delete', kind: 'collections', name: 'b', resourceVersion: '7' }],
   ['the system collection stays until users\' have gone', { collections: [system(), collection('a', going, 'its shards are being removed')], pools: [] }, false, { action: 'wait', because: 'the operator removes collection a (its shards are being removed)' }],
-  ['then it goes', { collections: [system()], pools: [pool('default')] }, false, { action: 'delete', kind: 'collections', name: 'shoal.system', resourceVersion: '7' }],
-  ['pools wait for it', { collections: [system(going)], pools: [pool('default')] }, false, { action: 'wait', because: 'the operator removes collection shoal.system' }],
-  ['then they go', { collections: [], pools: [pool('a', going), pool('b')] }, false, { action: 'delete', kind: 'pools', name: 'b', resourceVersion: '7' }],
-  ['and are waited for', { collections: [], pools: [pool('a', going)] }, false, { action: 'wait', because: 'the operator removes pool a' }],
+  ['then pools are told to go, so that it is not made anew', { collections: [system()], pools: [pool('default')] }, false, { action: 'delete', kind: 'pools', name: 'default', resourceVersion: '7' }],
+  ['then it goes', { collections: [system()], pools: [pool('default', going)] }, false, { action: 'delete', kind: 'collections', name: 'shoal.system', resourceVersion: '7' }],
+  ['and is waited for', { collections: [system(going)], pools: [pool('default', going)] }, false, { action: 'wait', because: 'the operator removes collection shoal.system' }],
+  ['without it they go as well', { collections: [], pools: [pool('a', going), pool('b')] }, false, { action: 'delete', kind: 'pools', name: 'b', resourceVersion: '7' }],
+  ['and pools are waited for last', { collections: [], pools: [pool('a', going)] }, false, { action: 'wait', because: 'the operator removes pool a' }],
 ];
 
 for (const [name, installed, withCollections, expected] of cases) {

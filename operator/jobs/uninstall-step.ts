@@ -2,7 +2,10 @@
  * What is to be done next before an installation goes: everything that waits for the operator has to go while there is one.
  * Pure.
  *
- *     users' collections ─▶ the system's own ─▶ pools ─▶ nothing is left
+ *     users' collections ─▶ pools are told to go ─▶ the system's own collection ─▶ pools have gone ─▶ nothing is left
+ *
+ * A pool that is told to go keeps its pods for as long as shards are on them; one that is not would be given a new system
+ * collection as soon as its own has gone.
  */
 
 import { isDeleting, systemLabel, type VectorCollection, type VectorPool } from '../../pods/metadata/objects.ts';
@@ -29,18 +32,25 @@ export function nextUninstallStep({ collections, pools }: Installed, { withColle
     const are = wanted.length === 1 ? 'is 1 collection' : `are ${wanted.length} collections`;
     return { action: 'refuse', because: `there ${are}: ${names}${more}. Delete them first, or set uninstall.withCollections=true, which deletes them with the installation` };
   }
-  return removal('collections', users) ?? removal('collections', collections) ?? removal('pools', pools) ?? { action: 'done' };
+  return removal('collections', users) ?? deletion('pools', pools) ?? removal('collections', collections) ?? removal('pools', pools) ?? { action: 'done' };
 }
+
+type Kind = 'collections' | 'pools';
+type Objects = readonly (VectorCollection | VectorPool)[];
 
 /** Undefined when there is nothing of it. */
-function removal(kind: 'collections' | 'pools', objects: readonly (VectorCollection | VectorPool)[]): UninstallStep | undefined {
-  const next = objects.find((object) => !isDeleting(object));
-  if (next !== undefined) return { action: 'delete', kind, name: next.metadata.name, resourceVersion: next.metadata.resourceVersion };
+function removal(kind: Kind, objects: Objects): UninstallStep | undefined {
   if (objects.length === 0) return undefined;
-  return { action: 'wait', because: `the operator removes ${objects.map((object) => reasonOf(kind, object)).join('; ')}` };
+  return deletion(kind, objects) ?? { action: 'wait', because: `the operator removes ${objects.map((object) => reasonOf(kind, object)).join('; ')}` };
 }
 
-function reasonOf(kind: 'collections' | 'pools', { metadata, status }: VectorCollection | VectorPool): string {
+/** Undefined when all of them have been told to go. */
+function deletion(kind: Kind, objects: Objects): UninstallStep | undefined {
+  const next = objects.find((object) => !isDeleting(object));
+  return next === undefined ? undefined : { action: 'delete', kind, name: next.metadata.name, resourceVersion: next.metadata.resourceVersion };
+}
+
+function reasonOf(kind: Kind, { metadata, status }: VectorCollection | VectorPool): string {
   const said = status.conditions?.find(({ type }) => type === 'Progressing')?.message;
   return `${kind === 'pools' ? 'pool' : 'collection'} ${metadata.name}${said === undefined ? '' : ` (${said})`}`;
 }

@@ -20,6 +20,8 @@ export interface CheckpointHeader {
   readonly rowCount: number;
   /** Of a graph under `dot`: see hnswlib-graph.ts. */
   readonly normBound?: number;
+  /** Of a native index, in order: see native-checkpoints.ts. */
+  readonly images?: readonly string[];
 }
 
 /** Writes the file and makes its bytes durable; its name is durable after `syncDirectory`. */
@@ -145,6 +147,7 @@ export async function readHeader(
     header.kind === kind &&
     header.parameters.dimension === parameters.dimension &&
     header.parameters.metric === parameters.metric &&
+    (kind !== 'native' || (header.parameters.quantization ?? 'none') === (parameters.quantization ?? 'none')) &&
     (kind === 'flat' ||
       (header.parameters.m === parameters.m && header.parameters.efConstruction === parameters.efConstruction));
   if (!same) throw corrupt(directory, headerName, 'belongs to an index of other parameters');

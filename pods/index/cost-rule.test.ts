@@ -29,3 +29,10 @@ for (const [what, change, expected] of table) {
 test('a walk gives up where the scan would have been cheaper', () => {
   assert.equal(graphVisitMax({ ...facts, filterCount: 30_000 }), 15_000);
 });
+
+test('the native core scans more, and under a tight filter its graph costs no more than without one', () => {
+  const facts = { size: 1_000_000, filterCount: 1_000_000, k: 10, ef: 64, m: 16, exact: false, isNative: true };
+  const plans = [1_000_000, 200_000, 20_000, 5_000, 100].map((filterCount) => searchPlan({ ...facts, filterCount }));
+  assert.deepEqual(plans, ['graph', 'graph', 'graph', 'scan', 'scan']);
+  assert.equal(searchPlan({ ...facts, size: 1_000, filterCount: 1_000 }), 'scan');
+});

@@ -10,6 +10,14 @@
 
 const nodesPerBreadth = 2;
 
+/**
+ * The native core compares rows one after another with wide registers: looking at a node costs as much as 12 rows (measured
+ * on 100,000 GloVe vectors: 0.7 µs and 0.06 µs). Under a filter it may look at allowed nodes alone, found through the
+ * neighbours of those that are not: 2.4 µs each, but no more of them than without a filter.
+ */
+const nativeNodeRows = 12;
+const nativeAllowedNodeRows = 40;
+
 export interface SearchFacts {
   /** Vectors in the index. */
   readonly size: number;
@@ -19,6 +27,8 @@ export interface SearchFacts {
   readonly ef: number;
   readonly m: number;
   readonly exact: boolean;
+  /** Of the native core: its rows are cheap, and under a tight filter its graph looks at allowed nodes alone. */
+  readonly isNative?: boolean;
 }
 
 export function searchPlan(facts: SearchFacts): 'scan' | 'graph' {
@@ -31,7 +41,7 @@ export function searchPlan(facts: SearchFacts): 'scan' | 'graph' {
  * have been cheaper, and takes over: a search never costs more than twice the scan.
  */
 export function graphVisitMax(facts: SearchFacts): number {
-  return Math.ceil(scanCost(facts) / nodeCost(facts.m));
+  return Math.ceil(scanCost(facts) / nodeCost(facts));
 }
 
 /** In units of one row's distance. */
@@ -39,13 +49,17 @@ function scanCost({ size, filterCount }: SearchFacts): number {
   return Math.min(size, filterCount);
 }
 
-function graphCost({ size, filterCount, k, ef, m }: SearchFacts): number {
+function graphCost(facts: SearchFacts): number {
+  const { size, filterCount, k, ef, m } = facts;
   if (filterCount === 0 || size === 0) return 0;
   const selectivity = Math.min(1, filterCount / size);
   const nodes = Math.min(size, (nodesPerBreadth * Math.max(ef, k)) / selectivity);
-  return nodes * nodeCost(m);
+  const cost = nodes * nodeCost(facts);
+  if (facts.isNative !== true) return cost;
+  const allowedNodes = Math.min(filterCount, nodesPerBreadth * Math.max(ef, k));
+  return Math.min(cost, (allowedNodes * nativeAllowedNodeRows * m) / 16);
 }
 
-function nodeCost(m: number): number {
-  return 1 + m / 16;
+function nodeCost({ m, isNative }: SearchFacts): number {
+  return isNative === true ? (nativeNodeRows * m) / 16 : 1 + m / 16;
 }

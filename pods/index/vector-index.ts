@@ -17,6 +17,11 @@ export interface IndexParameters {
   /** Out-degree of the graph's upper layers (2m at the bottom); Malkov and Yashunin, arXiv:1603.09320. */
   readonly m: number;
   readonly efConstruction: number;
+  /**
+   * `int8`: the native core keeps a byte for each component, and compares the nearest again with the exact vectors, which lie
+   * in a file. The other implementations know `none` alone, and take no notice.
+   */
+  readonly quantization?: 'none' | 'int8';
 }
 
 export interface IndexSearch {
@@ -71,7 +76,7 @@ export interface VectorIndex {
   search(search: IndexSearch): Promise<IndexSearchResult>;
   /**
    * Writes the index to files under `directory` (which exists and is empty) and makes them durable. Searches go on;
-   * inserts and removals wait. Resolves to the names, sizes and CRC-32C of the files written.
+   * inserts and removals may wait. Resolves to the names, sizes and CRC-32C of the files written.
    */
   checkpoint(directory: string): Promise<readonly CheckpointPart[]>;
   memoryBytes(): number;

@@ -16,6 +16,27 @@ const data = {
   dataDirectory: { type: 'string', flag: 'data-dir', variables: ['SHOAL_DATA_DIR'], default: './data', help: 'Directory of everything that is stored.' },
 } as const satisfies Record<string, OptionDeclaration>;
 
+/** What makes the graphs. */
+const index = {
+  indexImplementation: {
+    type: 'choice',
+    choices: ['native', 'hnswlib'],
+    flag: 'index-implementation',
+    variables: ['SHOAL_INDEX_IMPLEMENTATION'],
+    default: 'native',
+    help: 'What makes graphs: the native core (hnswlib-node serves where it could not be built), or hnswlib-node.',
+  },
+  indexThreads: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 256,
+    flag: 'index-threads',
+    variables: ['SHOAL_INDEX_THREADS'],
+    default: 0,
+    help: 'Threads of the native core; 0 is one per processor.',
+  },
+} as const satisfies Record<string, OptionDeclaration>;
+
 const access = {
   apiKeys: {
     type: 'list',
@@ -197,14 +218,14 @@ const directory = {
   },
 } as const satisfies Record<string, OptionDeclaration>;
 
-export const serverOptions = { ...doors, ...data, ...access, ...observation, ...requests, ...disk, ...ending, ...deadlines, ...file } as const;
+export const serverOptions = { ...doors, ...data, ...index, ...access, ...observation, ...requests, ...disk, ...ending, ...deadlines, ...file } as const;
 /** Where a gateway lets the collections be that are made through it. */
 const hosting = {
   pool: { type: 'string', flag: 'pool', variables: ['SHOAL_POOL'], default: 'default', help: 'VectorPool that collections go to which are made through this gateway.' },
 } as const satisfies Record<string, OptionDeclaration>;
 
 export const gatewayOptions = { ...doors, ...access, ...observation, ...requests, ...ending, ...deadlines, ...cluster, ...hosting, ...peers, ...file } as const;
-export const podOptions = { ...podIdentity, ...statusDoor, ...transfers, ...data, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
+export const podOptions = { ...podIdentity, ...statusDoor, ...transfers, ...data, ...index, ...observation, ...requests, ...disk, ...ending, ...cluster, ...peers, ...file } as const;
 export const controllerOptions = { ...statusDoor, ...observation, ...ending, ...cluster, ...peers, ...directory, ...file } as const;
 
 /** What the operator makes, and how several of them agree. */

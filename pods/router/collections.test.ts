@@ -63,3 +63,13 @@ test('one that is hosted elsewhere is the same collection when it is asked for a
   assert.deepEqual([created, collection.spec], [false, collectionSpec(input)]);
   await assert.rejects(api.create(context, { ...input, dimension: 3 }), /exists with another dimension/);
 });
+
+test('one that serves while a change of it is on its way is not being created', async () => {
+  // No pod of this test answers, so that no shard serves.
+  for (const [phase, expected] of [['Ready', 'degraded'], ['Pending', 'creating']] as const) {
+    const { metadata, api, context } = setUp();
+    const object = present(metadata);
+    metadata.collections.put({ ...object, metadata: { ...object.metadata, generation: object.metadata.generation + 1 }, status: { ...object.status, phase } });
+    assert.equal((await api.get(context, 'docs')).phase, expected);
+  }
+});

@@ -162,7 +162,7 @@ const noStatistics: ShardDescription['statistics'] = {
 
 function phaseOf(object: VectorCollection, shards: readonly ShardDescription[]): CollectionDescription['phase'] {
   if (isDeleting(object)) return 'deleting';
-  if (!isUpToDate(object)) return 'creating';
+  if (object.status.phase === 'Pending') return 'creating';
   return object.status.phase === 'Ready' && shards.every((shard) => shard.ready) ? 'ready' : 'degraded';
 }
 

@@ -10,7 +10,7 @@ import { seededRandom } from '../kernel/random.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { openLocalMetadata } from '../metadata/local-metadata.ts';
-import type { VectorShard } from '../metadata/objects.ts';
+import type { VectorCollection, VectorShard } from '../metadata/objects.ts';
 import type { Message, MessageBody } from '../replication/messages.ts';
 import { originOf, podWith, testLogger, TestReplica } from '../shard/snapshot.fixture.ts';
 import { SnapshotSource } from '../shard/snapshot-source.ts';
@@ -96,6 +96,48 @@ test('F1: a backup that cannot apply what is committed leaves, is kept while it 
   await pod.close();
 });
 
+test('what does not concern the replica makes nobody read; a change of the spec and of the shard does', { timeout: 30_000 }, async () => {
+  const { pod, assignments, shard, metadata } = await new Machine().start();
+  await assignments.start();
+  const readsDuring = readCounter(metadata, assignments);
+  const collection = async (): Promise<VectorCollection> => (await metadata.collections.list())[0]!;
+
+  const present = await collection();
+  assert.equal(await readsDuring(() => metadata.collections.replaceStatus({ ...present, status: { ...present.status, readyShards: 1 } })), 0);
+  const counted = await collection();
+  assert.equal(await readsDuring(() => metadata.collections.replace({ ...counted, spec: { ...counted.spec, index: { ...counted.spec.index, efSearch: 99 } } })), 1);
+  assert.equal(pod.find(shard.metadata.uid)!.collectionGeneration, (await collection()).metadata.generation);
+
+  await assignments.close();
+  await pod.close();
+});
+
+test('what a look has read already, a watch that tells of it later makes nobody read again', { timeout: 30_000 }, async () => {
+  const { pod, assignments: first, shard, metadata } = await new Machine().start();
+  await first.close();
+  const { name } = shard.metadata;
+  let tell = (_name: string): void => assert.fail('not watched');
+  metadata.shards.watch = (onChange) => {
+    tell = onChange;
+    return () => undefined;
+  };
+  const assignments = new Assignments({ pod, metadata, clock: systemClock, logger: testLogger(), onDamaged: (_shardUID, error) => assert.fail(error as Error) });
+  await assignments.start();
+  const readsDuring = readCounter(metadata, assignments);
+
+  const change = async (): Promise<void> => {
+    const present = (await metadata.shards.list())[0]!;
+    await metadata.shards.replaceStatus({ ...present, status: { ...present.status, conditions: [...(present.status.conditions ?? [])] } });
+  };
+  await change();
+  assert.equal(await readsDuring(() => assignments.look(name)), 1);
+  assert.equal(await readsDuring(() => tell(name)), 0);
+  await change();
+  assert.equal(await readsDuring(() => tell(name)), 1);
+  await assignments.close();
+  await pod.close();
+});
+
 interface Started {
   readonly pod: DataPod;
   readonly assignments: Assignments;
@@ -144,6 +186,20 @@ class Machine {
       write: (batch) => (this.failsToDelete && batch.some(({ kind }) => kind === 'delete-range') ? Promise.reject(new Error('the power is gone')) : store.write(batch)),
     };
   }
+}
+
+/** How often the shard is read while `work` is done, and by all that comes of it. */
+function readCounter(metadata: ClusterMetadata, assignments: Assignments): (work: () => unknown) => Promise<number> {
+  let readCount = 0;
+  const get = metadata.shards.get.bind(metadata.shards);
+  metadata.shards.get = (name) => (readCount++, get(name));
+  return async (work) => {
+    const before = readCount;
+    await work();
+    for (let turns = 0; turns < 20; turns++) await new Promise((next) => setImmediate(next));
+    await assignments.idle();
+    return readCount - before;
+  };
 }
 
 async function until(holds: () => boolean): Promise<void> {

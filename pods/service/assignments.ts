@@ -8,6 +8,7 @@
  *     the object is gone, or another UID    close it and keep the bytes: the object may be what was lost
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { sleep, type Clock } from '../kernel/clock.ts';
 import { withTimeout } from '../kernel/deadline.ts';
 import { hasCode } from '../kernel/errors.ts';
@@ -38,6 +39,8 @@ export class Assignments {
   /** Names of shard objects to look at; each is looked at by one at a time. */
   readonly #queue = new Set<string>();
   readonly #busy = new Map<string, Promise<void>>();
+  /** Object name → the shard as the last look has read it, once it is hosted so: a watch that tells of that tells nothing new. */
+  readonly #read = new Map<string, VectorShard>();
   /** Object name → shard UID of what is hosted. */
   readonly #hosted = new Map<string, string>();
   /** Shards that take a snapshot from another pod just now. */
@@ -49,7 +52,7 @@ export class Assignments {
     const { metadata, pod } = options;
     this.#options = options;
     this.#unwatch = [
-      metadata.shards.watch((name) => this.#concerns(name) && this.look(name)),
+      metadata.shards.watch((name) => this.#concerns(name) && !this.#hasRead(name) && this.look(name)),
       metadata.collections.watch((name) => {
         for (const [shard, uid] of this.#hosted) if (collectionOfShard(shard) === name && !this.#isAsWanted(uid, metadata.collections.peek(name))) this.look(shard);
       }),
@@ -144,6 +147,7 @@ export class Assignments {
     const { signal } = this.#stop;
     const shard = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.shards.get(name));
     const before = this.#hosted.get(name);
+    this.#read.delete(name);
     if (before !== undefined && before !== shard?.metadata.uid) {
       this.#hosted.delete(name);
       await pod.unhost(before);
@@ -155,6 +159,7 @@ export class Assignments {
     const collection = await withTimeout(clock, limits.metadataTimeoutMs, signal, () => metadata.collections.get(collectionOfShard(name)));
     if (collection?.metadata.uid !== shard.spec.collection.uid) return;
     await this.#host(shard, collection);
+    if (pod.find(uid) !== undefined) this.#read.set(name, shard);
   }
 
   async #host(shard: VectorShard, collection: VectorCollection): Promise<void> {
@@ -271,6 +276,12 @@ export class Assignments {
       this.look(name);
       await pod.removeGarbage().catch((error: unknown) => logger.warn({ error }, 'what a snapshot left could not be removed; it is tried again'));
     }
+  }
+
+  #hasRead(name: string): boolean {
+    const read = this.#read.get(name);
+    // A version alone may be given twice, by a store that was restored from a backup.
+    return read !== undefined && isDeepStrictEqual(this.#options.metadata.shards.peek(name), read);
   }
 
   /** Whether the object, or what this pod holds of it, has to do with this pod. */

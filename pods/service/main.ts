@@ -2,7 +2,7 @@
 
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
-import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
+import { graphFactoryOf } from '../index/graph-factory.ts';
 import { sleep, systemClock } from '../kernel/clock.ts';
 import { podOptions, readPodConfig } from '../kernel/config.ts';
 import { limits } from '../kernel/limits.ts';
@@ -79,7 +79,7 @@ async function start(config: Config, logger: Logger, shutdown: Shutdown): Promis
     fileSystem: nodeFileSystem,
     log,
     store,
-    graphFactory: hnswlibIndexFactory,
+    graphFactory: graphFactoryOf(config, logger),
     metadata,
     transport: peers,
     pods: peers,

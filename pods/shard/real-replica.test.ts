@@ -5,15 +5,17 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
+import { graphFactoryOf } from '../index/graph-factory.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { silentLogger } from '../kernel/logger.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
 import { checkpointsOf, OpenReplica, vectorOf, type ReplicaDisk } from './replica.fixture.ts';
 
 const pointCount = 500;
 
-async function temporaryDisk(context: TestContext): Promise<ReplicaDisk> {
+async function temporaryDisk(context: TestContext, indexImplementation: 'native' | 'hnswlib'): Promise<ReplicaDisk> {
+  const graphFactory = graphFactoryOf({ indexImplementation, indexThreads: 0 }, silentLogger);
   const directory = await mkdtemp(join(tmpdir(), 'shoal-replica-'));
   context.after(() => rm(directory, { recursive: true, force: true }));
   return {
@@ -21,7 +23,7 @@ async function temporaryDisk(context: TestContext): Promise<ReplicaDisk> {
     fileSystem: nodeFileSystem,
     clock: systemClock,
     openStore: () => openRocksdbStore({ directory: join(directory, 'store') }),
-    graphFactory: () => hnswlibIndexFactory,
+    graphFactory: () => graphFactory,
     flatFloatsMax: 400,
     spec: { payloadIndexes: [{ field: 'parity', type: 'keyword' }] },
   };
@@ -37,8 +39,8 @@ async function graphAnswers(open: OpenReplica): Promise<string[][]> {
   return answers;
 }
 
-test('opens from its checkpoint with identical answers; each damaged file is rebuilt from the points', async (context) => {
-  const disk = await temporaryDisk(context);
+for (const implementation of ['native', 'hnswlib'] as const) test(`${implementation}: opens from its checkpoint with identical answers; each damaged file is rebuilt from the points`, async (context) => {
+  const disk = await temporaryDisk(context, implementation);
   const first = await OpenReplica.open(disk);
   await first.upsert(0, pointCount);
   await first.delete([5, 6, 7]);

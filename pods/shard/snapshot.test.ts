@@ -16,7 +16,8 @@ import { limits } from '../kernel/limits.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
 import { seededRandom, systemRandom } from '../kernel/random.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
-import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
+import { graphFactoryOf } from '../index/graph-factory.ts';
+import { silentLogger } from '../kernel/logger.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
@@ -34,7 +35,7 @@ const to = 7;
 async function realPod(context: TestContext): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-transfer-'));
   const open: TestPod[] = [];
-  const graphFactory = countingFactory(hnswlibIndexFactory);
+  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0 }, silentLogger));
   const close = async (): Promise<void> => {
     for (const { log, store } of open.splice(0)) {
       await log.close();

@@ -9,7 +9,7 @@ import { createKeyStore, type KeyStore } from '../auth/key-store.ts';
 import { shoalDialect } from '../dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../gateway/gateway.ts';
-import { hnswlibIndexFactory } from '../index/hnswlib-index.ts';
+import { graphFactoryOf } from '../index/graph-factory.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { isLoopback, type ServerConfig } from '../kernel/config.ts';
 import { ShoalError } from '../kernel/errors.ts';
@@ -77,7 +77,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     fileSystem,
     log,
     store,
-    graphFactory: hnswlibIndexFactory,
+    graphFactory: graphFactoryOf(config, logger),
     metadata,
     clock,
     random,

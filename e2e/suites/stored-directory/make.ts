@@ -17,7 +17,7 @@ const work = await mkdtemp(join(tmpdir(), 'shoal-stored-'));
 const dataDirectory = join(work, 'data');
 
 // The first half ends in order: it is in the store's files and in checkpoints.
-const first = await openEmbeddedShoal({ dataDirectory, flatFloatsMax });
+const first = await openEmbeddedShoal({ dataDirectory, flatFloatsMax, indexImplementation: 'hnswlib' });
 for (const collection of storedCollections) {
   await first.api.collections.create(requestContext(), collection.input);
   await write(first, collection, (i) => i % 2 === 0);
@@ -27,7 +27,7 @@ await first.api.feedback.submit(requestContext(), storedFeedback);
 await first.close();
 
 // The second half is as kill -9 leaves it: in the log alone.
-const second = await openEmbeddedShoal({ dataDirectory, flatFloatsMax });
+const second = await openEmbeddedShoal({ dataDirectory, flatFloatsMax, indexImplementation: 'hnswlib' });
 for (const collection of storedCollections) {
   await write(second, collection, (i) => i % 2 === 1);
   const context = requestContext();

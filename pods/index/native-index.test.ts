@@ -1,0 +1,208 @@
+// Beyond what every index does: deltas, images that are damaged under right checksums, and a graph that stays good and small
+// while its points come and go.
+
+import { crc32c } from '@node-rs/crc32';
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { ShoalError } from '../kernel/errors.ts';
+import { below, seededRandom, type Random } from '../kernel/random.ts';
+import { nativeIndexFactory } from './native-index.ts';
+import type { CheckpointPart, IndexParameters, VectorIndex, VectorIndexFactory } from './vector-index.ts';
+import { vectorIndexConformance } from './vector-index.conformance.ts';
+
+const found = nativeIndexFactory();
+if (found instanceof Error) throw new Error('the native core is not built', { cause: found });
+const factory = found;
+
+vectorIndexConformance('native', factory);
+
+const seed = Number(process.env['SHOAL_SEED'] ?? 77);
+/** The same index over codes: what is found is compared again with the vectors themselves. */
+const quantised: VectorIndexFactory = (() => {
+  const made = nativeIndexFactory(tmpdir());
+  if (made instanceof Error) throw made;
+  const int8 = (parameters: IndexParameters): IndexParameters => ({ ...parameters, quantization: 'int8' });
+  return {
+    create: (parameters) => made.create(int8(parameters)),
+    load: (parameters, directory, parts) => made.load(int8(parameters), directory, parts),
+  };
+})();
+
+vectorIndexConformance('native, int8', quantised);
+
+const dimension = 24;
+const parameters: IndexParameters = { dimension, metric: 'cosine', m: 16, efConstruction: 100 };
+
+class Points {
+  readonly random: Random = seededRandom(seed);
+  readonly #centers = Array.from({ length: 200 }, () => this.#noise());
+
+  #noise(): number[] {
+    return Array.from({ length: dimension }, () => this.random.fraction() + this.random.fraction() + this.random.fraction() - 1.5);
+  }
+
+  vectors(count: number): Float32Array {
+    const packed = new Float32Array(count * dimension);
+    for (let i = 0; i < count; i++) {
+      const center = this.#centers[below(this.random, this.#centers.length)]!;
+      packed.set(this.#noise().map((x, at) => center[at]! + 0.7 * x), i * dimension);
+    }
+    return packed;
+  }
+
+  async add(index: VectorIndex, first: number, count: number): Promise<void> {
+    for (let start = 0; start < count; start += 500) {
+      const some = Math.min(500, count - start);
+      await index.add(range(first + start, some), this.vectors(some));
+    }
+  }
+}
+
+const range = (first: number, count: number): Uint32Array => Uint32Array.from({ length: count }, (_, i) => first + i);
+
+async function opened(context: TestContext): Promise<VectorIndex> {
+  const index = await factory.create(parameters);
+  context.after(() => index.close());
+  return index;
+}
+
+async function directoryOf(context: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'shoal-native-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Recall@10 at ef 24, where a worse graph shows. */
+async function recallOf(index: VectorIndex, queries: Float32Array): Promise<number> {
+  const search = { queries, k: 10, ef: 24 };
+  const right = await index.search({ ...search, exact: true });
+  const hits = await index.search(search);
+  assert.equal(hits.plan, 'graph');
+  let same = 0;
+  right.hits.forEach(({ labels }, i) => (same += [...hits.hits[i]!.labels].filter((label) => labels.includes(label)).length));
+  return same / (right.hits.length * 10);
+}
+
+test(`after replacing every point once, and after removing 9 of 10 and filling up again, recall is a fresh graph's and memory is reused (seed ${seed})`, async (context) => {
+  const count = 6_000;
+  const points = new Points();
+  const index = await opened(context);
+  await points.add(index, 0, count);
+  const memory: number[] = [];
+  // Under other labels, as the shard does it: a label names one vector.
+  for (let start = 0; start < count; start += 200) {
+    await points.add(index, count + start, 200);
+    await index.remove(range(start, 200));
+    memory.push(index.memoryBytes());
+  }
+  const queries = points.vectors(400);
+  const fresh = await opened(context);
+  await points.add(fresh, 0, count);
+  const freshRecall = await recallOf(fresh, queries);
+  const replaced = await recallOf(index, queries);
+  assert.ok(replaced >= freshRecall - 0.01, `replaced ${replaced}, fresh ${freshRecall}`);
+  await index.remove(range(count, (count * 9) / 10));
+  await points.add(index, 0, (count * 9) / 10);
+  const refilled = await recallOf(index, queries);
+  assert.ok(refilled >= freshRecall - 0.01, `refilled ${refilled}, fresh ${freshRecall}`);
+  assert.equal(index.size, count);
+  const bytes = index.memoryBytes();
+  assert.ok(bytes <= Math.max(...memory) * 1.5, `${bytes} bytes, before ${Math.max(...memory)}`);
+  context.diagnostic(`recall fresh ${freshRecall}, replaced ${replaced}, refilled ${refilled}`);
+});
+
+test('a checkpoint after the first is a delta, whole in its own directory; a base comes when the earlier one is gone', async (context) => {
+  const points = new Points();
+  const index = await opened(context);
+  const root = await directoryOf(context);
+  const checkpoint = async (name: string): Promise<readonly CheckpointPart[]> => {
+    await mkdir(join(root, name));
+    return index.checkpoint(join(root, name));
+  };
+  const names = (parts: readonly CheckpointPart[]): string[] => parts.map((part) => part.name);
+  await points.add(index, 0, 4_000);
+  const first = await checkpoint('1');
+  await points.add(index, 4_000, 100);
+  await index.remove(range(50, 30));
+  const second = await checkpoint('2');
+  assert.deepEqual([names(first), names(second)], [['header.json', 'base.bin'], ['header.json', 'base.bin', 'delta-0001.bin']]);
+  assert.ok(second[2]!.sizeBytes < second[1]!.sizeBytes / 4, `${second[2]!.sizeBytes} of ${second[1]!.sizeBytes}`);
+  assert.equal((await stat(join(root, '1', 'base.bin'))).ino, (await stat(join(root, '2', 'base.bin'))).ino);
+  await rm(join(root, '1'), { recursive: true });
+  const loaded = await factory.load(parameters, join(root, '2'), second);
+  context.after(() => loaded.close());
+  const search = { queries: points.vectors(50), k: 10, ef: 64 };
+  assert.deepEqual((await loaded.search(search)).hits, (await index.search(search)).hits);
+  assert.deepEqual(loaded.labels().toSorted(), index.labels().toSorted());
+  // What was loaded goes on with deltas.
+  await points.add(loaded, 9_000, 50);
+  await mkdir(join(root, '3'));
+  assert.deepEqual(names(await loaded.checkpoint(join(root, '3'))), ['header.json', 'base.bin', 'delta-0001.bin', 'delta-0002.bin']);
+  await rm(join(root, '2'), { recursive: true });
+  assert.deepEqual(names(await checkpoint('4')), ['header.json', 'base.bin']);
+  // Deltas that have outgrown half of the base are folded into a new one.
+  await points.add(index, 20_000, 4_000);
+  assert.equal((await checkpoint('5')).length, 3);
+  assert.deepEqual(names(await checkpoint('6')), ['header.json', 'base.bin']);
+});
+
+test(`images with damage under right checksums are CORRUPTION or an index that answers, never a crash (seed ${seed})`, async (context) => {
+  const points = new Points();
+  const index = await opened(context);
+  const root = await directoryOf(context);
+  await points.add(index, 0, 300);
+  await index.remove(range(10, 20));
+  await mkdir(join(root, 'good'));
+  await mkdir(join(root, 'both'));
+  await index.checkpoint(join(root, 'good'));
+  await points.add(index, 300, 40);
+  const parts = await index.checkpoint(join(root, 'both'));
+  const random = seededRandom(seed);
+  let corruptCount = 0;
+  for (let round = 0; round < 400; round++) {
+    const directory = join(root, `damaged-${round}`);
+    await mkdir(directory);
+    const victim = parts[1 + (round % 2)]!.name;
+    const damaged: CheckpointPart[] = [];
+    for (const part of parts) {
+      let bytes: Buffer = await readFile(join(root, 'both', part.name));
+      if (part.name === victim) bytes = damage(bytes, random);
+      await writeFile(join(directory, part.name), bytes);
+      damaged.push({ name: part.name, sizeBytes: bytes.length, checksum: crc32c(bytes) });
+    }
+    try {
+      const loaded = await factory.load(parameters, directory, damaged);
+      await loaded.search({ queries: points.vectors(3), k: 10, ef: 64 });
+      await points.add(loaded, 5_000, 5);
+      await loaded.close();
+    } catch (error) {
+      assert.equal((error as ShoalError).code, 'CORRUPTION', String(error));
+      corruptCount++;
+    }
+    await rm(directory, { recursive: true });
+  }
+  assert.ok(corruptCount > 50, `${corruptCount} of 400 were found to be damaged`);
+});
+
+/** A changed word, a cut, bytes more, or a stretch of zeros; the header's own checksum is made right half of the time. */
+function damage(original: Buffer, random: Random): Buffer {
+  let bytes = Buffer.from(original);
+  const kind = below(random, 5);
+  // Half of the places in the header and the labels, where damage does most.
+  const at = below(random, 2) === 0 ? below(random, 76) : below(random, bytes.length - 8);
+  if (kind <= 1) bytes.writeUInt32LE(kind === 0 ? random.uint32() : below(random, 400), at);
+  else if (kind === 2) bytes = bytes.subarray(0, at);
+  else if (kind === 3) bytes = Buffer.concat([bytes, bytes.subarray(0, at)]);
+  else bytes.fill(0, at, at + below(random, 200));
+  if (bytes.length >= 72 && below(random, 2) === 0) {
+    bytes.writeUInt32LE(0, headerChecksumAt);
+    bytes.writeUInt32LE(crc32c(bytes.subarray(0, 72)), headerChecksumAt);
+  }
+  return bytes;
+}
+
+/** Of core/image-header.h. */
+const headerChecksumAt = 52;

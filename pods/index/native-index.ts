@@ -1,0 +1,208 @@
+/**
+ * The approximate index in native memory (`pods/native`): a graph of our own, whose walks, distances and insertions run on
+ * threads of its own. This side keeps the bounds, the order of calls, and the checkpoints.
+ */
+
+import assert from 'node:assert/strict';
+import { ShoalError } from '../kernel/errors.ts';
+import { limits } from '../kernel/limits.ts';
+import type { Metric } from '../domain/metric.ts';
+import { answerHeader, loadNativeCore, type CoreIndex, type NativeCore } from '../native/native-core.ts';
+import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
+import { NativeCheckpoints } from './native-checkpoints.ts';
+import type {
+  CheckpointPart,
+  IndexHits,
+  IndexParameters,
+  IndexSearch,
+  IndexSearchResult,
+  VectorIndex,
+  VectorIndexFactory,
+} from './vector-index.ts';
+
+const metricNumbers: Readonly<Record<Metric, number>> = { cosine: 0, euclidean: 1, dot: 2 };
+const storageNumbers = { none: 0, int8: 1 } as const;
+
+interface NativeMeans {
+  readonly core: NativeCore;
+  readonly exactDirectory: string | undefined;
+}
+
+export class NativeIndex implements VectorIndex {
+  readonly kind = 'native';
+  readonly #core: NativeCore;
+  readonly #index: CoreIndex;
+  readonly #parameters: IndexParameters;
+  readonly #checkpoints: NativeCheckpoints;
+  /** Ends when all additions so far have. */
+  #additions: Promise<unknown> = Promise.resolve();
+  /** Calls that native threads still work on. */
+  readonly #open = new Set<Promise<unknown>>();
+  #searchCount = 0;
+  #end: ShoalError | undefined;
+
+  private constructor({ core, exactDirectory }: NativeMeans, parameters: IndexParameters) {
+    const { dimension, metric, m, efConstruction, quantization = 'none' } = parameters;
+    assert(quantization === 'none' || exactDirectory !== undefined, 'a quantised index has a directory for its vectors');
+    this.#core = core;
+    this.#parameters = parameters;
+    try {
+      this.#index = core.create(dimension, metricNumbers[metric], storageNumbers[quantization], m, efConstruction, exactDirectory ?? '');
+    } catch (cause) {
+      throw new ShoalError('UNAVAILABLE', 'the index cannot be made', { cause });
+    }
+    this.#checkpoints = new NativeCheckpoints(core, this.#index, parameters);
+  }
+
+  static create(means: NativeMeans, parameters: IndexParameters): NativeIndex {
+    return new NativeIndex(means, parameters);
+  }
+
+  static async load(means: NativeMeans, parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<NativeIndex> {
+    const index = new NativeIndex(means, parameters);
+    try {
+      await index.#checkpoints.load(directory, parts);
+      return index;
+    } catch (error) {
+      await index.close();
+      throw error;
+    }
+  }
+
+  get size(): number {
+    return this.#end === undefined ? this.#core.facts(this.#index)[0] : 0;
+  }
+
+  labels(): Uint32Array {
+    return this.#end === undefined ? this.#core.labels(this.#index) : new Uint32Array(0);
+  }
+
+  async add(labels: Uint32Array, vectors: Float32Array): Promise<void> {
+    assert.equal(vectors.length, labels.length * this.#parameters.dimension, 'one vector per label');
+    this.#throwIfEnded();
+    const added = this.#track(this.#core.add(this.#index, labels, owned(vectors)));
+    const earlier = this.#additions;
+    this.#additions = Promise.allSettled([earlier, added]);
+    await this.#additions;
+    const isDone = await added;
+    this.#throwIfEnded();
+    if (!isDone) throw new ShoalError('UNAVAILABLE', 'there is not enough memory or disk for the index');
+    await this.#keepPace();
+  }
+
+  /** Who replaces points faster than their nodes are taken out waits, so that memory stays bounded. */
+  async #keepPace(): Promise<void> {
+    const [size, , removedCount, isRepairing] = this.#core.facts(this.#index);
+    if (isRepairing !== 0 && removedCount * 2 > size) await this.#track(this.#core.repaired(this.#index));
+  }
+
+  async remove(labels: Uint32Array): Promise<void> {
+    this.#throwIfEnded();
+    this.#core.remove(this.#index, labels);
+    return Promise.resolve();
+  }
+
+  async search(search: IndexSearch): Promise<IndexSearchResult> {
+    const { queries, k, ef, filter, exact = false, signal } = search;
+    const { dimension, m } = this.#parameters;
+    assert.equal(queries.length % dimension, 0, 'whole queries');
+    this.#throwIfEnded();
+    signal?.throwIfAborted();
+    if (this.#searchCount >= limits.shardSearchQueueMax) {
+      throw new ShoalError('OVERLOADED', 'too many searches wait for the index', { details: { limit: limits.shardSearchQueueMax } });
+    }
+    const { size } = this;
+    const facts: SearchFacts = { size, filterCount: filter?.count ?? size, k, ef, m, exact, isNative: true };
+    const useScan = searchPlan(facts) === 'scan';
+    const queryCount = queries.length / dimension;
+    // No search finds more than there is: the answer needs no room for it.
+    const width = Math.min(k, size);
+    const answer = new Int32Array(answerHeader.length + queryCount * (1 + 2 * width));
+    this.#searchCount++;
+    const visitMax = filter === undefined ? Number.MAX_SAFE_INTEGER : graphVisitMax(facts);
+    const found = this.#track(
+      this.#core.search(this.#index, queries, answer, width, Math.max(ef, k), useScan ? 1 : 0, visitMax, filter?.words, filter?.count ?? size),
+    );
+    const ended = found.finally(() => this.#searchCount--);
+    await orAborted(ended, signal, () => Atomics.store(answer, answerHeader.cancelled, 1));
+    this.#throwIfEnded();
+    if (answer[answerHeader.failed] !== 0) throw new ShoalError('UNAVAILABLE', 'there is not enough memory for the search');
+    return unpacked(answer, queryCount, width);
+  }
+
+  async checkpoint(directory: string): Promise<readonly CheckpointPart[]> {
+    this.#throwIfEnded();
+    const parts = await this.#track(this.#checkpoints.write(directory, this.#additions));
+    this.#throwIfEnded();
+    return parts;
+  }
+
+  memoryBytes(): number {
+    return this.#end === undefined ? this.#core.facts(this.#index)[1] : 0;
+  }
+
+  async close(): Promise<void> {
+    if (this.#end === undefined) {
+      this.#end = new ShoalError('UNAVAILABLE', 'the index is closed');
+      this.#core.close(this.#index);
+    }
+    await Promise.allSettled(this.#open);
+  }
+
+  #track<T>(call: Promise<T>): Promise<T> {
+    this.#open.add(call);
+    const forget = (): unknown => this.#open.delete(call);
+    call.then(forget, forget);
+    return call;
+  }
+
+  #throwIfEnded(): void {
+    if (this.#end !== undefined) throw this.#end;
+  }
+}
+
+/** Vectors that nobody else can change or give away while threads read them. */
+function owned(vectors: Float32Array): Float32Array {
+  const { buffer } = vectors;
+  const isWhole = buffer instanceof ArrayBuffer && vectors.byteLength === buffer.byteLength;
+  return isWhole ? new Float32Array(buffer.transfer()) : vectors.slice();
+}
+
+/** The call's end, or the signal's reason as soon as it aborts. */
+function orAborted(call: Promise<void>, signal: AbortSignal | undefined, onAbort: () => void): Promise<void> {
+  if (signal === undefined) return call;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      onAbort();
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    call.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+function unpacked(answer: Int32Array, queryCount: number, width: number): IndexSearchResult {
+  const counts = answer.subarray(answerHeader.length, answerHeader.length + queryCount);
+  const labelsAt = answer.byteOffset + 4 * (answerHeader.length + queryCount);
+  const distancesAt = labelsAt + 4 * queryCount * width;
+  const hits: IndexHits[] = [];
+  counts.forEach((count, query) => {
+    hits.push({
+      labels: new Uint32Array(answer.buffer, labelsAt + 4 * query * width, count),
+      distances: new Float32Array(answer.buffer, distancesAt + 4 * query * width, count),
+    });
+  });
+  const visitedCount = (answer[answerHeader.visited] as number) >>> 0;
+  return { hits, visitedCount, plan: answer[answerHeader.scanned] === 0 ? 'graph' : 'scan' };
+}
+
+/** The factory, or why the core is not there. `exactDirectory`: where quantised indexes keep their vectors, in files without names. */
+export function nativeIndexFactory(exactDirectory?: string): VectorIndexFactory | Error {
+  const core = loadNativeCore();
+  if (core instanceof Error) return core;
+  const means = { core, exactDirectory };
+  return {
+    create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
+    load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),
+  };
+}

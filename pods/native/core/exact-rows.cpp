@@ -1,0 +1,63 @@
+// Exact vectors in a file: see exact-rows.h.
+
+#include "exact-rows.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+#include <vector>
+
+namespace shoal {
+
+constexpr size_t chunkCountMax = 1 << 16;
+
+[[noreturn]] static void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+// Rows of a chunk, in whole pages of any size that systems have.
+ExactRows::ExactRows(size_t rowBytes, const std::string& directory)
+    : rowBytes_(rowBytes), chunkBytes_(((rowBytes << shift) + 65535) / 65536 * 65536), chunks_(new std::atomic<char*>[chunkCountMax]()) {
+  const std::string pattern = directory + "/vectors-XXXXXX";
+  std::vector<char> path(pattern.begin(), pattern.end());
+  path.push_back('\0');
+  descriptor_ = mkstemp(path.data());
+  if (descriptor_ < 0) fail("the file of exact vectors");
+  unlink(path.data());
+}
+
+ExactRows::~ExactRows() {
+  for (size_t i = 0; i < chunkCount_; i++) munmap(chunks_[i].load(), chunkBytes_);
+  close(descriptor_);
+}
+
+void ExactRows::grow(uint32_t count) {
+  const size_t needed = (size_t(count) + (1u << shift) - 1) >> shift;
+  if (needed > chunkCountMax) throw std::system_error(ENOSPC, std::generic_category(), "the file of exact vectors");
+  while (chunkCount_ < needed) {
+    if (ftruncate(descriptor_, off_t((chunkCount_ + 1) * chunkBytes_)) != 0) fail("the file of exact vectors");
+    void* mapped = mmap(nullptr, chunkBytes_, PROT_READ, MAP_SHARED, descriptor_, off_t(chunkCount_ * chunkBytes_));
+    if (mapped == MAP_FAILED) fail("the file of exact vectors");
+    // Single rows are read, at random places.
+    madvise(mapped, chunkBytes_, MADV_RANDOM);
+    chunks_[chunkCount_].store(static_cast<char*>(mapped), std::memory_order_release);
+    chunkCount_++;
+  }
+}
+
+void ExactRows::write(uint32_t slot, const float* components) {
+  const char* at = reinterpret_cast<const char*>(components);
+  off_t place = off_t((slot >> shift) * chunkBytes_ + size_t(slot & ((1u << shift) - 1)) * rowBytes_);
+  for (size_t left = rowBytes_; left > 0;) {
+    const ssize_t some = pwrite(descriptor_, at, left, place);
+    if (some < 0 && errno == EINTR) continue;
+    if (some <= 0) fail("the file of exact vectors");
+    at += some;
+    place += some;
+    left -= size_t(some);
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,193 @@
+// Insertion: a node looks for its neighbours from the top down, chooses among the nearest those that are nearer to it than
+// to one another (algorithm 4 of the paper), and is put into their lists, where the same choice makes room.
+
+#include <sched.h>
+
+#include <cmath>
+
+#include "graph-walk.h"
+
+namespace shoal {
+
+static constexpr int levelMax = 16;
+
+Graph::Graph(const GraphParameters& parameters)
+    : parameters_(parameters),
+      lifted_(parameters.metric == Metric::Dot),
+      space_(parameters.dimension, parameters.metric, parameters.storage),
+      slots_(space_.rowBytes(), parameters.m, lifted_),
+      exactRows_(parameters.storage == Storage::Float || parameters.exactDirectory.empty()
+                     ? nullptr
+                     : new ExactRows(parameters.dimension * sizeof(float), parameters.exactDirectory)),
+      locks_(new Lock[lockCount]) {}
+
+void Graph::setSlotCount(uint32_t count) {
+  slots_.grow(count);
+  if (exactRows_ != nullptr) exactRows_->grow(count);
+  slotCount_.store(count, std::memory_order_release);
+}
+
+Graph::Locked::Locked(Graph& graph, uint32_t slot) : lock_(graph.locks_[(slot * 0x9e3779b1u) >> 20]) {
+  for (int attempt = 0; lock_.held.exchange(1, std::memory_order_acquire) != 0; attempt++) {
+    // Whoever holds it may have been put off its processor.
+    if (attempt > 64) sched_yield();
+  }
+}
+
+// Geometric, as the paper has it, from a hash of a counter: the same insertions give the same levels.
+int Graph::nextLevel() {
+  uint64_t x = insertionCount_.fetch_add(1) * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  const double uniform = (double((x ^ (x >> 31)) >> 11) + 1) / 9007199254740993.0;
+  return std::min(levelMax, int(-std::log(uniform) / std::log(double(parameters_.m))));
+}
+
+void Graph::collectCandidates(uint32_t except, Scratch& scratch) const {
+  scratch.candidates.clear();
+  scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
+    if (slot != except) scratch.candidates.push_back({distance, slot});
+  });
+}
+
+// `candidates`: nearest first.
+void Graph::select(std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& selected) const {
+  selected.clear();
+  for (const Candidate& candidate : candidates) {
+    if (selected.size() >= count) return;
+    const Query query = queryOf(candidate.slot);
+    bool isNearer = true;
+    for (size_t i = 0; i < selected.size() && isNearer; i++) isNearer = distanceTo(query, selected[i]) >= candidate.distance;
+    if (isNearer) selected.push_back(candidate.slot);
+  }
+}
+
+void Graph::writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots) {
+  for (size_t i = 0; i < capacity; i++) links[i].store(i < slots.size() ? slots[i] : noSlot, std::memory_order_release);
+}
+
+void Graph::link(uint32_t from, uint32_t to, int level, Scratch& scratch) {
+  Link* links = slots_.links(from, level);
+  if (links == nullptr) return;
+  const uint32_t capacity = slots_.capacity(level);
+  scratch.resizeBatch(capacity + 1);
+  Locked locked(*this, from);
+  size_t count = 0;
+  for (; count < capacity; count++) {
+    const uint32_t slot = links[count].load(std::memory_order_relaxed);
+    if (slot == noSlot) break;
+    if (slot == to) return;
+    scratch.slots[count] = slot;
+    scratch.rows[count] = slots_.row(slot);
+  }
+  if (count < capacity) {
+    links[count].store(to, std::memory_order_release);
+    slots_.markChanged(from, linksChanged);
+    return;
+  }
+  scratch.slots[count] = to;
+  scratch.rows[count++] = slots_.row(to);
+  distancesTo(queryOf(from), count, scratch);
+  std::vector<Candidate>& candidates = scratch.candidates;
+  candidates.resize(count);
+  for (size_t i = 0; i < count; i++) candidates[i] = {scratch.distances[i], scratch.slots[i]};
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
+  select(candidates, capacity, scratch.selected);
+  writeLinks(links, capacity, scratch.selected);
+  slots_.markChanged(from, linksChanged);
+}
+
+void Graph::join(uint32_t slot, const Query& query, uint32_t start, int startLevel, int level, Scratch& scratch) {
+  WalkOptions options;
+  options.breadth = parameters_.efConstruction;
+  // Beside removals that no repair has followed yet, a walk would go through all of them.
+  options.visitMax = 64ul * parameters_.efConstruction + 4096;
+  if (startLevel > level) start = descend(query, start, startLevel, level, scratch);
+  std::vector<uint32_t> chosen;
+  for (int at = std::min(level, startLevel); at >= 0; at--) {
+    walk(query, start, at, options, [&](uint32_t other) { return other != slot && slots_.isLive(other); }, scratch);
+    collectCandidates(slot, scratch);
+    if (scratch.candidates.empty()) continue;
+    start = scratch.candidates.front().slot;
+    select(scratch.candidates, parameters_.m, scratch.selected);
+    chosen = scratch.selected;
+    {
+      Locked locked(*this, slot);
+      Link* own = slots_.links(slot, at);
+      // Others may have linked to this one already, and been linked back.
+      for (uint32_t i = 0; i < slots_.capacity(at) && chosen.size() < slots_.capacity(at); i++) {
+        const uint32_t other = own[i].load(std::memory_order_relaxed);
+        if (other == noSlot) break;
+        if (slots_.isLive(other) && std::find(chosen.begin(), chosen.end(), other) == chosen.end()) chosen.push_back(other);
+      }
+      writeLinks(own, slots_.capacity(at), chosen);
+      slots_.markChanged(slot, linksChanged);
+    }
+    for (uint32_t other : chosen) link(other, slot, at, scratch);
+  }
+}
+
+void Graph::insert(uint32_t slot, float lift, Scratch& scratch) {
+  const int level = nextLevel();
+  slots_.reset(slot, level);
+  slots_.markChanged(slot, rowChanged | linksChanged);
+  if (lifted_) slots_.lift(slot).store(lift, std::memory_order_relaxed);
+  const Query query = queryOf(slot);
+  uint64_t entry = entry_.load();
+  // A first node, and a new top, wait for each other; everybody else goes on.
+  std::unique_lock<std::mutex> alone(entryMutex_, std::defer_lock);
+  if (entry == noEntry || level > int(entry >> 32)) {
+    alone.lock();
+    entry = entry_.load();
+    if (entry == noEntry) {
+      entry_.store(entryOf(slot, level));
+      return;
+    }
+  }
+  join(slot, query, uint32_t(entry), int(entry >> 32), level, scratch);
+  if (alone.owns_lock() && level > int(entry >> 32)) {
+    entry_.store(entryOf(slot, level));
+    return;
+  }
+  if (slots_.bottomLinks(slot)[0].load() != noSlot) return;
+  // Nothing but removed nodes could be reached: the graph begins anew, with this one or with another that came first.
+  if (!alone.owns_lock()) alone.lock();
+  entry = entry_.load();
+  if (entry != noEntry && slots_.isLive(uint32_t(entry))) join(slot, query, uint32_t(entry), int(entry >> 32), level, scratch);
+  else entry_.store(entryOf(slot, level));
+}
+
+void Graph::reconnect(uint32_t slot, Scratch& scratch) {
+  const uint64_t entry = entry_.load();
+  if (entry == noEntry || uint32_t(entry) == slot) return;
+  join(slot, queryOf(slot), uint32_t(entry), int(entry >> 32), slots_.level(slot), scratch);
+  ensureWayTo(slot, 0);
+}
+
+// The neighbours of a node may all have nearer ones than it. One of them takes it nonetheless.
+void Graph::ensureWayTo(uint32_t slot, int level) {
+  const uint32_t capacity = slots_.capacity(level);
+  const Link* own = slots_.links(slot, level);
+  uint32_t other = noSlot;
+  for (bool mayReplace : {false, true}) {
+    for (uint32_t i = 0; i < capacity; i++) {
+      other = own[i].load(std::memory_order_acquire);
+      if (other == noSlot) break;
+      Link* links = slots_.links(other, level);
+      if (links == nullptr) continue;
+      Locked locked(*this, other);
+      uint32_t count = 0;
+      for (; count < capacity; count++) {
+        const uint32_t linked = links[count].load(std::memory_order_relaxed);
+        if (linked == slot) return;
+        if (linked == noSlot) break;
+      }
+      if (count == capacity && !mayReplace) continue;
+      links[std::min(count, capacity - 1)].store(slot, std::memory_order_release);
+      slots_.markChanged(other, linksChanged);
+      return;
+    }
+  }
+}
+
+}  // namespace shoal

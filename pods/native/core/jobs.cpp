@@ -1,0 +1,146 @@
+// Searches and additions: see jobs.h.
+
+#include "jobs.h"
+
+namespace shoal {
+
+static constexpr size_t scanBlock = 64;
+static constexpr size_t rescoredBeyond = 30;
+static constexpr size_t rescoredFactor = 2;
+
+static bool isBefore(const Candidate& a, const Candidate& b) {
+  return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
+}
+
+// The k nearest, equal ones by label: a heap with the worst on top. Here `slot` of a candidate is its label.
+static void offer(std::vector<Candidate>& nearest, size_t k, float distance, uint32_t label) {
+  const Candidate candidate{distance, label};
+  if (nearest.size() < k) {
+    nearest.push_back(candidate);
+    std::push_heap(nearest.begin(), nearest.end(), isBefore);
+  } else if (isBefore(candidate, nearest.front())) {
+    std::pop_heap(nearest.begin(), nearest.end(), isBefore);
+    nearest.back() = candidate;
+    std::push_heap(nearest.begin(), nearest.end(), isBefore);
+  }
+}
+
+SearchJob::SearchJob(std::shared_ptr<Index> index, SearchRequest request, Done done)
+    : Job(Kind::Search, uint32_t(request.queryCount)), index_(std::move(index)), request_(std::move(request)), done_(std::move(done)) {
+  queries_.assign(request_.queries, request_.queries + request_.queryCount * index_->graph().space().dimension());
+}
+
+void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<Candidate>& nearest, Scratch& scratch) {
+  const Graph& graph = index_->graph();
+  const Slots& slots = graph.slots();
+  uint32_t found[scanBlock];
+  size_t count = 0;
+  scratch.resizeBatch(scanBlock);
+  const ExactRows* const exact = graph.exactRows();
+  uint32_t places[scanBlock];
+  const auto flush = [&] {
+    if (exact == nullptr) graph.space().distances(query, scratch.rows.data(), count, scratch.distances.data());
+    for (size_t i = 0; exact != nullptr && i < count; i++) scratch.distances[i] = graph.space().exactDistance(scratch.prepared.data(), exact->row(places[i]));
+    for (size_t i = 0; i < count; i++) offer(nearest, request_.k, scratch.distances[i], found[i]);
+    visitedCount_.fetch_add(count, std::memory_order_relaxed);
+    count = 0;
+  };
+  const auto take = [&](uint32_t slot, uint32_t label) {
+    scratch.rows[count] = slots.row(slot);
+    places[count] = slot;
+    found[count] = label;
+    if (++count == scanBlock) flush();
+  };
+  const auto isReadable = [&](uint32_t slot) { return slots.state(slot).load(std::memory_order_acquire) == SlotState::Linked; };
+  const uint32_t slotCount = graph.slotCount();
+  if (filter != nullptr && request_.filterCount * 4 < slotCount) {
+    for (size_t word = 0; word < filter->wordCount && !isCancelled(); word++) {
+      for (uint32_t bits = filter->words[word]; bits != 0; bits &= bits - 1) {
+        const uint32_t label = uint32_t(word * 32) + uint32_t(__builtin_ctz(bits));
+        const uint32_t slot = index_->slotOf(label);
+        if (slot != noSlot && isReadable(slot) && slots.label(slot).load(std::memory_order_acquire) == label) take(slot, label);
+      }
+    }
+  } else {
+    for (uint32_t slot = 0; slot < slotCount; slot++) {
+      if (slot % 1024 == 0 && isCancelled()) return;
+      const uint32_t label = slots.label(slot).load(std::memory_order_acquire);
+      if (label != noLabel && isReadable(slot) && (filter == nullptr || filter->has(label))) take(slot, label);
+    }
+  }
+  flush();
+}
+
+void SearchJob::run(uint32_t item, Scratch& scratch) {
+  request_.counts[item] = 0;
+  if (isCancelled() || request_.k == 0) return;
+  const Graph& graph = index_->graph();
+  const Space& space = graph.space();
+  Epochs::Guard guard(Epochs::ofProcess());
+  scratch.prepared.resize(space.dimension());
+  space.prepare(queries_.data() + size_t(item) * space.dimension(), scratch.prepared.data());
+  const Query query = space.ofVector(scratch.prepared.data(), scratch.encoded);
+  const LabelFilter filter{request_.filterWords.data(), request_.filterWords.size()};
+  const LabelFilter* const filterOrNone = request_.hasFilter ? &filter : nullptr;
+  std::vector<Candidate> nearest;
+  bool scans = request_.useScan;
+  if (!scans) {
+    WalkOptions options;
+    options.breadth = std::max(request_.ef, request_.k);
+    options.filter = filterOrNone;
+    options.selectivity = double(request_.filterCount) / std::max(1u, graph.slotCount());
+    options.visitMax = request_.visitMax;
+    options.cancelled = request_.cancelled;
+    const WalkOutcome outcome = graph.search(query, options, scratch);
+    visitedCount_.fetch_add(outcome.visitedCount, std::memory_order_relaxed);
+    scans = !outcome.isComplete;
+    if (!scans) {
+      const ExactRows* const exact = graph.exactRows();
+      // Of a quantised index more than k are compared exactly: codes may have put them in another order.
+      const size_t wanted = exact == nullptr ? request_.k : std::max<size_t>(request_.k + rescoredBeyond, request_.k * rescoredFactor);
+      scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
+        if (nearest.size() >= wanted) return;
+        const uint32_t label = graph.slots().label(slot).load(std::memory_order_acquire);
+        if (label == noLabel) return;
+        nearest.push_back({exact == nullptr ? distance : space.exactDistance(scratch.prepared.data(), exact->row(slot)), label});
+      });
+    }
+  }
+  if (scans) {
+    hasScanned_.store(true);
+    scan(query, filterOrNone, nearest, scratch);
+  }
+  std::sort(nearest.begin(), nearest.end(), isBefore);
+  if (nearest.size() > request_.k) nearest.resize(request_.k);
+  const size_t start = size_t(item) * request_.k;
+  for (size_t i = 0; i < nearest.size(); i++) {
+    request_.labels[start + i] = nearest[i].slot;
+    request_.distances[start + i] = nearest[i].distance;
+  }
+  request_.counts[item] = uint32_t(nearest.size());
+}
+
+AddJob::AddJob(std::shared_ptr<Index> index, std::vector<uint32_t> slots, const float* vectors, Done done)
+    : Job(Kind::Change, uint32_t(slots.size())), index_(std::move(index)), slots_(std::move(slots)), vectors_(vectors), done_(std::move(done)) {}
+
+void AddJob::run(uint32_t item, Scratch& scratch) {
+  Graph& graph = index_->graph();
+  const Space& space = graph.space();
+  const uint32_t slot = slots_[item];
+  if (index_->isAbandoned()) return;
+  Epochs::Guard guard(Epochs::ofProcess());
+  if (!graph.slots().isLive(slot)) {
+    // Removed while it waited: nobody has seen it.
+    index_->release({slot});
+    return;
+  }
+  scratch.prepared.resize(space.dimension());
+  space.prepare(vectors_ + size_t(item) * space.dimension(), scratch.prepared.data());
+  space.writeRow(scratch.prepared.data(), graph.slots().row(slot));
+  if (graph.exactRows() != nullptr) graph.exactRows()->write(slot, scratch.prepared.data());
+  const float lift = space.metric() == Metric::Dot ? index_->liftFor(scratch.prepared.data()) : 0;
+  graph.insert(slot, lift, scratch);
+  graph.slots().state(slot).store(SlotState::Linked, std::memory_order_release);
+}
+
+}  // namespace shoal

@@ -1,0 +1,54 @@
+// The kernels of each instruction set that this processor has, against the scalar ones, over dimensions around the widths of
+// registers. A build without the core fails here: everything else would quietly run on hnswlib-node.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { below, seededRandom } from '../kernel/random.ts';
+import { loadNativeCore, type NativeCore } from './native-core.ts';
+
+const seed = Number(process.env['SHOAL_SEED'] ?? 31);
+
+function core(): NativeCore {
+  const loaded = loadNativeCore();
+  if (loaded instanceof Error) throw new Error('the native core is not built: node launcher.mjs test builds it', { cause: loaded });
+  return loaded;
+}
+
+const dimensions = [...Array.from({ length: 140 }, (_, i) => i + 1), 255, 256, 257, 384, 511, 512, 513, 767, 768, 1_000, 1_536, 4_095];
+
+test('the core is built, with kernels that fit this processor', () => {
+  const expected = process.arch === 'arm64' ? ['neon'] : process.arch === 'x64' ? ['avx512', 'avx2', 'scalar'] : ['scalar'];
+  assert.ok(expected.includes(core().kernelName()));
+  assert.ok(core().compare('scalar', 'dot', Float32Array.of(2), Float32Array.of(3)) === 6);
+  assert.equal(core().compare('none', 'dot', Float32Array.of(2), Float32Array.of(3)), undefined);
+});
+
+for (const name of ['scalar', 'avx2', 'avx512', 'neon']) {
+  const isThere = !(loadNativeCore() instanceof Error) && core().compare(name, 'dot', Float32Array.of(1), Float32Array.of(1)) !== undefined;
+  test(`${name} computes what arithmetic says (seed ${seed})`, { skip: isThere ? false : 'not on this processor' }, () => {
+    const random = seededRandom(seed);
+    for (const n of dimensions) {
+      // Views at odd places: rows are not aligned to registers.
+      const a = Float32Array.from({ length: n + 1 }, () => random.fraction() * 2 - 1).subarray(1);
+      const b = Float32Array.from({ length: n + 1 }, () => random.fraction() * 2 - 1).subarray(1);
+      let dot = 0;
+      let squared = 0;
+      for (let i = 0; i < n; i++) {
+        dot += a[i]! * b[i]!;
+        squared += (a[i]! - b[i]!) ** 2;
+      }
+      for (const [operation, expected] of [['dot', dot], ['dotMany', dot], ['squaredL2', squared], ['squaredL2Many', squared]] as const) {
+        const found = core().compare(name, operation, a, b)!;
+        assert.ok(Math.abs(found - expected) <= 2e-6 * n ** 0.5 + 1e-6 * Math.abs(expected), `${operation} of ${n}: ${found} instead of ${expected}`);
+      }
+      for (const extreme of [false, true]) {
+        const byte = (): number => (extreme ? (below(random, 2) === 0 ? -128 : 127) : below(random, 256) - 128);
+        const x = Int8Array.from({ length: n + 3 }, byte).subarray(3);
+        const y = Int8Array.from({ length: n + 3 }, byte).subarray(3);
+        const expected = x.reduce((sum, value, i) => sum + value * y[i]!, 0);
+        assert.equal(core().compare(name, 'dotInt8', x, y), expected, `dotInt8 of ${n}`);
+        assert.equal(core().compare(name, 'dotInt8Many', x, y), expected, `dotInt8Many of ${n}`);
+      }
+    }
+  });
+}
