@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { readVectors, type VectorRows } from './vector-file.ts';
 import { hnswlibIndexFactory } from '../../pods/index/hnswlib-index.ts';
 import { nativeIndexFactory } from '../../pods/index/native-index.ts';
+import { loadNativeCore } from '../../pods/native/native-core.ts';
 import { FlatIndex } from '../../pods/index/flat-index.ts';
 import { LabelBits } from '../../pods/domain/label-set.ts';
 import { seededRandom } from '../../pods/kernel/random.ts';
@@ -148,8 +149,9 @@ async function run(name: string, factory: VectorIndexFactory): Promise<void> {
   await index.close();
 }
 
-const native = nativeIndexFactory(tmpdir());
-if (native instanceof Error) throw native;
+const core = loadNativeCore();
+if (core instanceof Error) throw core;
+const native = nativeIndexFactory(core, tmpdir());
 for (const name of which.split(',')) {
   parameters = { ...parameters, quantization: name === 'int8' ? 'int8' : 'none' };
   await run(name, name === 'hnswlib' ? hnswlibIndexFactory : native);

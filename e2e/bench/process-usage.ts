@@ -5,7 +5,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The kernel reports CPU time to user space in hundredths of a second, whatever its own tick. */
-const microsecondsPerTick = 10_000;
+export const microsecondsPerTick = 10_000;
 
 /** User and system time of all threads of the process, those that have ended too. */
 export function cpuMicroseconds(pid: number): number {

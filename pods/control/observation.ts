@@ -4,6 +4,7 @@
  */
 
 import type { PodReport, ReplicaReport } from '../domain/pod-service.ts';
+import type { VectorShard } from '../metadata/objects.ts';
 
 export interface ObservedPod {
   readonly name: string;
@@ -45,4 +46,11 @@ export function reportsOf(shardUID: string, pods: ReadonlyMap<string, ObservedPo
     if (replica !== undefined) found.push({ pod, report: pod.report!, replica });
   }
   return found;
+}
+
+/** What the process that the shard's object names as primary has said of its replica; undefined when it was not heard, or is another one by now. */
+export function reportOfPrimary({ metadata, status }: VectorShard, pods: ReadonlyMap<string, ObservedPod>): ReplicaReport | undefined {
+  const primary = status.authority?.primary;
+  const report = primary === undefined ? undefined : pods.get(primary.pod)?.report;
+  return report?.session === primary?.session ? report?.replicas.get(metadata.uid) : undefined;
 }

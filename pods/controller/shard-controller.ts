@@ -14,7 +14,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { noMutations, type Mutations } from '../kernel/mutations.ts';
 import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
 import type { PodClient, ReplicaReport } from '../domain/pod-service.ts';
-import type { ObservedPod } from '../control/observation.ts';
+import { reportOfPrimary, type ObservedPod } from '../control/observation.ts';
 import { standingStop, type ShardStep } from '../control/shard-facts.ts';
 import { nextShardStep } from '../control/shard-step.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
@@ -372,8 +372,7 @@ export class ShardController {
   async #isServing(shard: VectorShard): Promise<boolean> {
     const { uid } = shard.metadata;
     const authority = shard.status.authority!;
-    const primary = this.#prober.pods.get(authority.primary.pod)?.report;
-    const replica = primary?.session === authority.primary.session ? primary.replicas.get(uid) : undefined;
+    const replica = reportOfPrimary(shard, this.#prober.pods);
     if (replica?.role !== 'primary' || replica.term !== authority.term || replica.appliedSeq === 0) return false;
     const members = authority.inSync.filter(({ pod }) => this.#prober.pods.get(pod)?.isReachable === true);
     await Promise.all(members.map(({ pod }) => this.#shardWriter.tell(uid, pod)));

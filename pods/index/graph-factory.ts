@@ -16,12 +16,11 @@ export interface GraphOptions {
 
 export function graphFactoryOf({ indexImplementation, indexThreads, dataDirectory }: GraphOptions, logger: Logger): VectorIndexFactory {
   if (indexImplementation === 'hnswlib') return hnswlibIndexFactory;
-  const native = nativeIndexFactory(dataDirectory);
-  if (native instanceof Error) {
-    logger.warn({ error: native }, 'the native vector core cannot be loaded; hnswlib-node serves instead: vectors are in memory twice, searches and imports take more processor time');
+  const core = loadNativeCore();
+  if (core instanceof Error) {
+    logger.warn({ error: core }, 'the native vector core cannot be loaded; hnswlib-node serves instead: vectors are in memory twice, searches and imports take more processor time');
     return hnswlibIndexFactory;
   }
-  const core = loadNativeCore();
-  if (!(core instanceof Error)) core.setThreads(indexThreads);
-  return native;
+  core.setThreads(indexThreads);
+  return nativeIndexFactory(core, dataDirectory);
 }

@@ -9,21 +9,21 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { ShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
+import { loadNativeCore } from '../native/native-core.ts';
 import { nativeIndexFactory } from './native-index.ts';
 import type { CheckpointPart, IndexParameters, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 import { vectorIndexConformance } from './vector-index.conformance.ts';
 
-const found = nativeIndexFactory();
-if (found instanceof Error) throw new Error('the native core is not built', { cause: found });
-const factory = found;
+const core = loadNativeCore();
+if (core instanceof Error) throw new Error('the native core is not built', { cause: core });
+const factory = nativeIndexFactory(core);
 
 vectorIndexConformance('native', factory);
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 77);
 /** The same index over codes: what is found is compared again with the vectors themselves. */
 const quantised: VectorIndexFactory = (() => {
-  const made = nativeIndexFactory(tmpdir());
-  if (made instanceof Error) throw made;
+  const made = nativeIndexFactory(core, tmpdir());
   const int8 = (parameters: IndexParameters): IndexParameters => ({ ...parameters, quantization: 'int8' });
   return {
     create: (parameters) => made.create(int8(parameters)),

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Metric } from '../domain/metric.ts';
-import { answerHeader, loadNativeCore, type CoreIndex, type NativeCore } from '../native/native-core.ts';
+import { answerHeader, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
 import { NativeCheckpoints } from './native-checkpoints.ts';
 import type {
@@ -70,7 +70,7 @@ export class NativeIndex implements VectorIndex {
   }
 
   get size(): number {
-    return this.#end === undefined ? this.#core.facts(this.#index)[0] : 0;
+    return this.#end === undefined ? this.#core.size(this.#index) : 0;
   }
 
   labels(): Uint32Array {
@@ -92,8 +92,8 @@ export class NativeIndex implements VectorIndex {
 
   /** Who replaces points faster than their nodes are taken out waits, so that memory stays bounded. */
   async #keepPace(): Promise<void> {
-    const [size, , removedCount, isRepairing] = this.#core.facts(this.#index);
-    if (isRepairing !== 0 && removedCount * 2 > size) await this.#track(this.#core.repaired(this.#index));
+    const [, removedCount, isRepairing] = this.#core.facts(this.#index);
+    if (isRepairing !== 0 && removedCount * 2 > this.size) await this.#track(this.#core.repaired(this.#index));
   }
 
   async remove(labels: Uint32Array): Promise<void> {
@@ -138,7 +138,7 @@ export class NativeIndex implements VectorIndex {
   }
 
   memoryBytes(): number {
-    return this.#end === undefined ? this.#core.facts(this.#index)[1] : 0;
+    return this.#end === undefined ? this.#core.facts(this.#index)[0] : 0;
   }
 
   async close(): Promise<void> {
@@ -196,10 +196,8 @@ function unpacked(answer: Int32Array, queryCount: number, width: number): IndexS
   return { hits, visitedCount, plan: answer[answerHeader.scanned] === 0 ? 'graph' : 'scan' };
 }
 
-/** The factory, or why the core is not there. `exactDirectory`: where quantised indexes keep their vectors, in files without names. */
-export function nativeIndexFactory(exactDirectory?: string): VectorIndexFactory | Error {
-  const core = loadNativeCore();
-  if (core instanceof Error) return core;
+/** `exactDirectory`: where quantised indexes keep their vectors, in files without names. */
+export function nativeIndexFactory(core: NativeCore, exactDirectory?: string): VectorIndexFactory {
   const means = { core, exactDirectory };
   return {
     create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),

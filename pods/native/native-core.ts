@@ -45,7 +45,8 @@ export interface NativeCore {
     filterCount: number,
   ): Promise<void>;
   labels(index: CoreIndex): Uint32Array;
-  facts(index: CoreIndex): readonly [size: number, memoryBytes: number, removedCount: number, isRepairing: number];
+  size(index: CoreIndex): number;
+  facts(index: CoreIndex): readonly [memoryBytes: number, removedCount: number, isRepairing: number];
   /** Resolves when no pass over removed nodes is under way. */
   repaired(index: CoreIndex): Promise<void>;
   /** To be given to `write` exactly once. */

@@ -4,7 +4,6 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createServer, type AddressInfo } from 'node:net';
 
 const stopGraceMs = 60_000;
 const running = new Set<ChildProcess>();
@@ -110,15 +109,6 @@ export async function waitFor<Result>(what: string, own: Pick<OwnProcess, 'faile
     }
   };
   return Promise.race([asking(), own.failed]);
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export function programExists(name: string): boolean {

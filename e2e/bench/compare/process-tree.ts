@@ -4,9 +4,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-
-/** The kernel reports CPU time to user space in hundredths of a second, whatever its own tick. */
-const microsecondsPerTick = 10_000;
+import { microsecondsPerTick } from '../process-usage.ts';
 
 export interface ProcessRow {
   readonly pid: number;

@@ -1,5 +1,7 @@
 /** No step waits for ever: what has not happened by then is reported as the peer's failure. */
 
+import { within as withinTime } from '../../framework/timeouts.ts';
+
 const minuteMs = 60_000;
 
 export const boundsMs = {
@@ -14,14 +16,7 @@ export const boundsMs = {
   request: 5 * minuteMs,
 } as const;
 
-export async function within<Result>(step: keyof typeof boundsMs, work: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${step}: not done after ${boundsMs[step] / minuteMs} minutes`)), boundsMs[step]);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** The value of `work`, or the failure of this step. */
+export function within<Result>(step: keyof typeof boundsMs, work: Promise<Result>): Promise<Result> {
+  return withinTime(boundsMs[step], step, work);
 }

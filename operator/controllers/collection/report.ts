@@ -56,7 +56,7 @@ export async function reportCollection(metadata: ClusterMetadata, state: Collect
   const isNew = (status: Status, old: Status): boolean => !isDeepStrictEqual({ ...status, vectorCount: counts ? status.vectorCount : old.vectorCount }, { vectorCount: undefined, ...old });
   if (!isNew(collectionStatus(state, rows), state.collection.status)) return;
   // Tasks and the shard controller may have written to it since it was read.
-  const fresh = await metadata.collections.get(state.collection.metadata.name);
+  const fresh = await metadata.collections.get(name);
   if (fresh?.metadata.uid !== state.collection.metadata.uid) return;
   const status = collectionStatus({ ...state, collection: fresh }, rows);
   if (!isNew(status, fresh.status)) return;

@@ -1,6 +1,6 @@
 /** How each shard of a collection is: in words for its status, and whether it serves. Pure. */
 
-import type { ObservedPod } from '../../../pods/control/observation.ts';
+import { reportOfPrimary, type ObservedPod } from '../../../pods/control/observation.ts';
 import { standingStop } from '../../../pods/control/shard-facts.ts';
 import type { VectorShard } from '../../../pods/metadata/objects.ts';
 
@@ -27,7 +27,7 @@ export function shardHealth(shard: VectorShard, wanted: number, heard: ReadonlyM
   if (inSync.length < shard.spec.minInSync) return bad(`refuses writes: ${inSync.length} of ${shard.spec.minInSync} replicas that it needs are in sync`);
   const pod = heard.get(primary.pod);
   if (pod === undefined || pod.isSilent) return bad(`has no primary: ${primary.pod} does not answer`);
-  const replica = pod.report?.session === primary.session ? pod.report.replicas.get(shard.metadata.uid) : undefined;
+  const replica = reportOfPrimary(shard, heard);
   if (replica?.role !== 'primary' || replica.term !== term || replica.appliedSeq === 0) return bad(`is being taken over by ${primary.pod}`);
   if (inSync.length < wanted) {
     const missing = shard.spec.replicas.filter((each) => !inSync.some(({ pod: member }) => member === each));

@@ -3,7 +3,7 @@
  * in `limits.vectorCountIntervalMs`, as it may change with every request.
  */
 
-import type { ObservedPod } from '../../../pods/control/observation.ts';
+import { reportOfPrimary, type ObservedPod } from '../../../pods/control/observation.ts';
 import { limits } from '../../../pods/kernel/limits.ts';
 import type { VectorShard } from '../../../pods/metadata/objects.ts';
 
@@ -11,10 +11,8 @@ import type { VectorShard } from '../../../pods/metadata/objects.ts';
 export function vectorCount(shards: readonly VectorShard[], heard: ReadonlyMap<string, ObservedPod>): number | undefined {
   if (shards.length === 0) return undefined;
   let count = 0;
-  for (const { metadata, status } of shards) {
-    const primary = status.authority?.primary;
-    const report = primary === undefined ? undefined : heard.get(primary.pod)?.report;
-    const replica = report?.session === primary?.session ? report?.replicas.get(metadata.uid) : undefined;
+  for (const shard of shards) {
+    const replica = reportOfPrimary(shard, heard);
     if (replica?.role !== 'primary') return undefined;
     count += replica.pointCount;
   }

@@ -1,7 +1,8 @@
 /** Chroma's server (`chroma run`), asked over HTTP, the only protocol that it has. */
 
 import { join } from 'node:path';
-import { freePort, startProcess, waitFor, type OwnProcess } from '../child-process.ts';
+import { freePort } from '../../server-process.ts';
+import { startProcess, waitFor, type OwnProcess } from '../child-process.ts';
 import { HttpSession } from '../http-session.ts';
 import { pythonEnvironment } from '../installed-programs.ts';
 import { graphParameters, row, topK, type Peer, type Place } from '../peer.ts';

@@ -2,7 +2,8 @@
 
 import { Client, credentials } from '@grpc/grpc-js';
 import { goProgram } from '../../../framework/kubernetes/binaries.ts';
-import { freePort, startProcess, waitFor } from '../child-process.ts';
+import { freePort } from '../../server-process.ts';
+import { startProcess, waitFor } from '../child-process.ts';
 import { HttpSession } from '../http-session.ts';
 import { graphParameters, topK, type Peer } from '../peer.ts';
 import { servedPeer, type Session } from '../served-peer.ts';
