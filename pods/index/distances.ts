@@ -27,6 +27,27 @@ export function distanceOf(metric: Metric): Distance {
   }
 }
 
+/**
+ * Distances of query[queryOffset, queryOffset + dimension) to `count` rows of a block, which begin at `places` × dimension;
+ * written to the first `count` of `distances`.
+ */
+export type RowDistances = (
+  query: Float32Array,
+  queryOffset: number,
+  dimension: number,
+  block: Float32Array,
+  places: Uint32Array,
+  count: number,
+  distances: Float64Array,
+) => void;
+
+export function rowDistancesOf(metric: Metric): RowDistances {
+  const distance = distanceOf(metric);
+  return (query, queryOffset, dimension, block, places, count, distances) => {
+    for (let i = 0; i < count; i++) distances[i] = distance(query, queryOffset, block, (places[i] as number) * dimension, dimension);
+  };
+}
+
 export const innerProduct: Distance = (a, aOffset, b, bOffset, dimension) => {
   let sum0 = 0;
   let sum1 = 0;

@@ -15,7 +15,7 @@ import {
   writeHeader,
   writePart,
 } from './checkpoint-files.ts';
-import { normalize, preparedQueries } from './distances.ts';
+import { normalize, preparedQueries, type RowDistances } from './distances.ts';
 import { RowTable } from './row-table.ts';
 import { TopK } from './top-k.ts';
 import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, IndexSearchResult, VectorIndex, VectorIndexFactory } from './vector-index.ts';
@@ -31,9 +31,10 @@ export class FlatIndex implements VectorIndex {
   #lastChange: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(parameters: IndexParameters) {
+  /** `rowDistances`: how rows are compared; in JavaScript when it is not given. */
+  constructor(parameters: IndexParameters, rowDistances?: RowDistances) {
     this.#parameters = parameters;
-    this.#rows = new RowTable(parameters.dimension, parameters.metric);
+    this.#rows = new RowTable(parameters.dimension, parameters.metric, rowDistances);
   }
 
   get size(): number {
@@ -152,6 +153,7 @@ export class FlatIndex implements VectorIndex {
     parameters: IndexParameters,
     directory: string,
     parts: readonly CheckpointPart[],
+    rowDistances?: RowDistances,
   ): Promise<FlatIndex> {
     const { rowCount } = await readHeader(directory, parts, 'flat', parameters);
     const labels = new Uint32Array((await readWholePart(directory, parts, 'labels.bin')).buffer);
@@ -160,7 +162,7 @@ export class FlatIndex implements VectorIndex {
     if (labels.length !== rowCount || vectorsBytes !== rowCount * rowBytes) {
       throw corrupt(directory, 'header.json', 'does not agree with the other parts');
     }
-    const index = new FlatIndex(parameters);
+    const index = new FlatIndex(parameters, rowDistances);
     const row = new Uint8Array(rowBytes);
     const vector = new Float32Array(row.buffer);
     let filled = 0;

@@ -10,6 +10,7 @@ import { test, type TestContext } from 'node:test';
 import type { ShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
 import { loadNativeCore } from '../native/native-core.ts';
+import { FlatIndex } from './flat-index.ts';
 import { nativeIndexFactory } from './native-index.ts';
 import type { CheckpointPart, IndexParameters, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 import { vectorIndexConformance } from './vector-index.conformance.ts';
@@ -19,6 +20,11 @@ if (core instanceof Error) throw new Error('the native core is not built', { cau
 const factory = nativeIndexFactory(core);
 
 vectorIndexConformance('native', factory);
+
+vectorIndexConformance('flat, its rows compared by the core', {
+  create: (parameters) => Promise.resolve(new FlatIndex(parameters, factory.rowDistances!(parameters.metric))),
+  load: (parameters, directory, parts) => FlatIndex.load(parameters, directory, parts, factory.rowDistances!(parameters.metric)),
+});
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 77);
 /** The same index over codes: what is found is compared again with the vectors themselves. */

@@ -6,8 +6,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import type { Metric } from '../domain/metric.ts';
-import { answerHeader, type CoreIndex, type NativeCore } from '../native/native-core.ts';
+import { answerHeader, metricNumbers, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
 import { NativeCheckpoints } from './native-checkpoints.ts';
 import type {
@@ -20,7 +19,6 @@ import type {
   VectorIndexFactory,
 } from './vector-index.ts';
 
-const metricNumbers: Readonly<Record<Metric, number>> = { cosine: 0, euclidean: 1, dot: 2 };
 const storageNumbers = { none: 0, int8: 1 } as const;
 
 interface NativeMeans {
@@ -200,6 +198,9 @@ function unpacked(answer: Int32Array, queryCount: number, width: number): IndexS
 export function nativeIndexFactory(core: NativeCore, exactDirectory?: string): VectorIndexFactory {
   const means = { core, exactDirectory };
   return {
+    rowDistances: (metric) => (query, queryOffset, dimension, block, places, count, distances) => {
+      core.distances(metricNumbers[metric], query, queryOffset, dimension, block, places, count, distances);
+    },
     create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
     load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),
   };

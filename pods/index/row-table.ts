@@ -16,17 +16,22 @@
 
 import assert from 'node:assert/strict';
 import type { Metric } from '../domain/metric.ts';
-import { distanceOf, type Distance } from './distances.ts';
+import { distanceOf, rowDistancesOf, type Distance, type RowDistances } from './distances.ts';
 import { hasLabel, LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
 import { TopK } from './top-k.ts';
 import type { IndexHits } from './vector-index.ts';
 
 const blockFloats = 16_384;
 const noRow = 0xffff_ffff;
+/** Rows of one block that are compared, and their distances: scratch, as a block is scanned at one go. */
+const places = new Uint32Array(blockFloats);
+const distances = new Float64Array(blockFloats);
 
 export class RowTable {
   readonly dimension: number;
   readonly distance: Distance;
+  /** The same of many rows at a time. */
+  readonly rowDistances: RowDistances;
   /** Rows per block are a power of two: finding a row is a shift and a mask. */
   readonly #blockShift: number;
   readonly #blockMask: number;
@@ -37,9 +42,10 @@ export class RowTable {
   /** Scans under way: they are told of every change. */
   readonly #scans = new Set<RowScan>();
 
-  constructor(dimension: number, metric: Metric) {
+  constructor(dimension: number, metric: Metric, rowDistances: RowDistances = rowDistancesOf(metric)) {
     this.dimension = dimension;
     this.distance = distanceOf(metric);
+    this.rowDistances = rowDistances;
     this.#blockShift = Math.max(0, 31 - Math.clz32(Math.floor(blockFloats / dimension)));
     this.#blockMask = (1 << this.#blockShift) - 1;
   }
@@ -56,6 +62,10 @@ export class RowTable {
 
   labelOf(row: number): number {
     return this.#labelOfRow[row] as number;
+  }
+
+  get rowsPerBlock(): number {
+    return this.#blockMask + 1;
   }
 
   /** The block that holds `row`, and where in it the row begins. */
@@ -115,9 +125,8 @@ export class RowTable {
 
   /** The bytes of all rows in order, block by block. */
   *rowBytes(): Generator<Uint8Array> {
-    const rowsPerBlock = this.#blockMask + 1;
-    for (let row = 0; row < this.#size; row += rowsPerBlock) {
-      const rows = Math.min(rowsPerBlock, this.#size - row);
+    for (let row = 0; row < this.#size; row += this.rowsPerBlock) {
+      const rows = Math.min(this.rowsPerBlock, this.#size - row);
       yield new Uint8Array(this.blockOf(row).buffer, 0, rows * this.dimension * 4);
     }
   }
@@ -140,7 +149,7 @@ export class RowTable {
     if (row >= this.#labelOfRow.length) this.#labelOfRow = grown(this.#labelOfRow, row + 1);
     if (label >= this.#rowOfLabel.length) this.#rowOfLabel = grown(this.#rowOfLabel, label + 1);
     if (row >>> this.#blockShift >= this.#blocks.length) {
-      this.#blocks.push(new Float32Array((this.#blockMask + 1) * this.dimension));
+      this.#blocks.push(new Float32Array(this.rowsPerBlock * this.dimension));
     }
     this.#labelOfRow[row] = label;
     this.#rowOfLabel[label] = row;
@@ -231,23 +240,35 @@ export class RowScan {
 
   #stepByRow(distanceCount: number): void {
     const table = this.#table;
-    const { dimension, distance } = table;
-    const filter = this.#filter;
     // Rows at the end may be gone since the last slice.
     let row = Math.min(this.#position, table.size);
     const end = Math.max(0, row - distanceCount);
-    let visited = 0;
     while (row > end) {
-      row--;
+      const blockStart = row - 1 - ((row - 1) % table.rowsPerBlock);
+      const from = Math.max(end, blockStart);
+      this.#scanRows(blockStart, from, row);
+      row = from;
+    }
+    this.#position = row;
+  }
+
+  /** Rows [from, to) of the block that begins with row `blockStart`. */
+  #scanRows(blockStart: number, from: number, to: number): void {
+    const table = this.#table;
+    const filter = this.#filter;
+    let count = 0;
+    for (let row = from; row < to; row++) {
       const label = table.labelOf(row);
       if (filter !== undefined && !hasLabel(filter, label)) continue;
       if (this.#moved.size > 0 && this.#moved.has(label)) continue;
-      const found = distance(this.#query, this.#queryOffset, table.blockOf(row), table.offsetOf(row), dimension);
-      visited++;
-      if (found <= this.#heap.bound) this.#heap.push(found, label);
+      places[count++] = row - blockStart;
     }
-    this.#position = row;
-    this.visitedCount += visited;
+    table.rowDistances(this.#query, this.#queryOffset, table.dimension, table.blockOf(from), places, count, distances);
+    for (let i = 0; i < count; i++) {
+      const found = distances[i] as number;
+      if (found <= this.#heap.bound) this.#heap.push(found, table.labelOf(blockStart + (places[i] as number)));
+    }
+    this.visitedCount += count;
   }
 
   #stepByLabel(distanceCount: number): void {

@@ -10,6 +10,7 @@
 
 import type { LabelSet } from '../domain/label-set.ts';
 import type { Metric } from '../domain/metric.ts';
+import type { RowDistances } from './distances.ts';
 
 export interface IndexParameters {
   readonly dimension: number;
@@ -92,6 +93,8 @@ export interface CheckpointPart {
 
 /** Makes empty indexes and opens checkpointed ones; one per implementation. */
 export interface VectorIndexFactory {
+  /** How the points that are not in a graph are compared; in JavaScript when it has no way of its own. */
+  readonly rowDistances?: (metric: Metric) => RowDistances;
   create(parameters: IndexParameters): Promise<VectorIndex>;
   /** Rejects with CORRUPTION when a part is missing or fails its checksum; the caller rebuilds. */
   load(parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<VectorIndex>;

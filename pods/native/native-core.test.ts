@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { below, seededRandom } from '../kernel/random.ts';
-import { loadNativeCore, type NativeCore } from './native-core.ts';
+import { metrics } from '../domain/metric.ts';
+import { rowDistancesOf } from '../index/distances.ts';
+import { loadNativeCore, metricNumbers, type NativeCore } from './native-core.ts';
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 31);
 
@@ -52,3 +54,34 @@ for (const name of ['scalar', 'avx2', 'avx512', 'neon']) {
     }
   });
 }
+
+test(`distances to rows of a block are those of JavaScript, whatever their places (seed ${seed})`, () => {
+  const random = seededRandom(seed);
+  for (const metric of metrics) {
+    const expectedOf = rowDistancesOf(metric);
+    for (const dimension of [1, 3, 16, 100, 257]) {
+      const rowCount = 1 + below(random, 200);
+      const floats = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.fraction() * 2 - 1);
+      const block = floats(rowCount * dimension);
+      const query = floats(dimension * 3);
+      const places = Uint32Array.from({ length: 130 }, () => below(random, rowCount));
+      for (const count of [0, 1, 63, 64, 65, 130]) {
+        const found = new Float64Array(130);
+        const expected = new Float64Array(130);
+        core().distances(metricNumbers[metric], query, dimension, dimension, block, places, count, found);
+        expectedOf(query, dimension, dimension, block, places, count, expected);
+        found.forEach((distance, i) => assert.ok(Math.abs(distance - expected[i]!) < 1e-4, `${metric}, ${dimension} dimensions, ${i} of ${count}: ${distance} instead of ${expected[i]}`));
+      }
+    }
+  }
+});
+
+test('places outside the block and arrays that are too short are refused', () => {
+  const ask = (queryOffset: number, places: Uint32Array, count: number, found: Float64Array) => () =>
+    core().distances(metricNumbers.dot, new Float32Array(2), queryOffset, 2, new Float32Array(6), places, count, found);
+  ask(0, Uint32Array.of(2), 1, new Float64Array(1))();
+  assert.throws(ask(0, Uint32Array.of(3), 1, new Float64Array(1)), /outside the block/);
+  assert.throws(ask(1, Uint32Array.of(2), 1, new Float64Array(1)), /too short/);
+  assert.throws(ask(0, Uint32Array.of(2), 2, new Float64Array(2)), /too short/);
+  assert.throws(ask(0, Uint32Array.of(2), 1, new Float64Array(0)), /too short/);
+});

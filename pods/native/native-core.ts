@@ -24,6 +24,9 @@ export type CoreImageOutcome = readonly [result: number, problem: string, sizeBy
 /** Places of a search's answer, before counts (one per query), labels and distances (k per query each). */
 export const answerHeader = { cancelled: 0, scanned: 1, visited: 2, failed: 3, length: 4 } as const;
 
+/** Of the metrics, as the core knows them. */
+export const metricNumbers = { cosine: 0, euclidean: 1, dot: 2 } as const;
+
 export interface NativeCore {
   /** `storage` 0: float, 1: int8, whose exact vectors are in a file of `exactDirectory`. Throws when that takes none. */
   create(dimension: number, metric: number, storage: number, m: number, efConstruction: number, exactDirectory: string): CoreIndex;
@@ -44,6 +47,17 @@ export interface NativeCore {
     filterWords: Uint32Array | undefined,
     filterCount: number,
   ): Promise<void>;
+  /** Distances of one query to rows of `block` that begin at `places` × dimension, at once. Cosine takes unit vectors. */
+  distances(
+    metric: number,
+    query: Float32Array,
+    queryOffset: number,
+    dimension: number,
+    block: Float32Array,
+    places: Uint32Array,
+    count: number,
+    distances: Float64Array,
+  ): void;
   labels(index: CoreIndex): Uint32Array;
   size(index: CoreIndex): number;
   facts(index: CoreIndex): readonly [memoryBytes: number, removedCount: number, isRepairing: number];

@@ -149,6 +149,7 @@ export class DataPod {
         fileSystem: options.fileSystem,
         checkpointDirectory: options.directory.checkpoints(registered.localReplica),
         graphFactory: spec.index.type === 'flat' ? undefined : options.graphFactory,
+        rowDistances: options.graphFactory.rowDistances,
         transport: options.transport,
         authorityStore,
         clock: options.clock,

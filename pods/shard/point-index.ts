@@ -29,6 +29,8 @@ export interface PointIndexOptions {
   readonly parameters: IndexParameters;
   /** Undefined: the shard stays flat whatever its size. */
   readonly graphFactory: VectorIndexFactory | undefined;
+  /** How the tail compares; in JavaScript when it is not given. */
+  readonly rowDistances?: VectorIndexFactory['rowDistances'] | undefined;
   readonly labels: LabelTable;
   readonly epochs: ReaderEpochs;
   readonly logger: Logger;
@@ -91,7 +93,7 @@ export class PointIndex {
     this.#mayMove = options.waitsToMove !== true;
     this.#flatFloatsMax = options.flatFloatsMax ?? limits.flatFloatsMax;
     this.#tailFloatsMax = options.tailFloatsMax ?? limits.tailFloatsMax;
-    this.#tail = new FlatIndex(options.parameters);
+    this.#tail = new FlatIndex(options.parameters, options.rowDistances?.(options.parameters.metric));
     this.#graph = graph;
     if (graph !== undefined) for (const label of graph.labels()) this.#graphLabels.add(label);
   }

@@ -40,6 +40,8 @@ export interface RecoveryOptions {
   readonly checkpointDirectory: string;
   /** Undefined: no graph whatever the size (`index.type: flat`). */
   readonly graphFactory: VectorIndexFactory | undefined;
+  /** How points outside the graph are compared; in JavaScript when it is not given. */
+  readonly rowDistances?: VectorIndexFactory['rowDistances'] | undefined;
   readonly logger: Logger;
   /** Tells what has changed since the checkpoint; without it every id is read from the store. */
   readonly log?: ReplicaLog;

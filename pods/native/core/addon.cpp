@@ -3,6 +3,7 @@
 
 #include <node_api.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -222,6 +223,48 @@ static napi_value sizeOf(napi_env env, napi_callback_info info) {
   return index == nullptr ? nullptr : numberTo(env, double(index->size()));
 }
 
+// (metric, query, query offset, dimension, block, places, count, distances): one query against rows of a block, at once.
+static napi_value distances(napi_env env, napi_callback_info info) {
+  Arguments<8> arguments(env, info);
+  const Metric metric = Metric(uint32_t(numberOf(env, arguments[0])));
+  const View query = viewOf(env, arguments[1]);
+  const size_t offset = size_t(numberOf(env, arguments[2]));
+  const size_t dimension = size_t(numberOf(env, arguments[3]));
+  const View block = viewOf(env, arguments[4]);
+  const View places = viewOf(env, arguments[5]);
+  const size_t count = size_t(numberOf(env, arguments[6]));
+  const View found = viewOf(env, arguments[7]);
+  const size_t rowCount = dimension == 0 ? 0 : block.length / dimension;
+  if (offset + dimension > query.length || count > places.length || count > found.length) {
+    throwError(env, "the arrays are too short");
+    return nullptr;
+  }
+  const float* prepared = static_cast<const float*>(query.data) + offset;
+  const float* rows = static_cast<const float*>(block.data);
+  const uint32_t* place = static_cast<const uint32_t*>(places.data);
+  double* out = static_cast<double*>(found.data);
+  const Kernels& kernels = bestKernels();
+  constexpr size_t group = 64;
+  const float* at[group];
+  float results[group];
+  for (size_t start = 0; start < count; start += group) {
+    const size_t size = std::min(group, count - start);
+    for (size_t i = 0; i < size; i++) {
+      if (place[start + i] >= rowCount) {
+        throwError(env, "a place is outside the block");
+        return nullptr;
+      }
+      at[i] = rows + size_t(place[start + i]) * dimension;
+    }
+    if (metric == Metric::Euclidean) kernels.squaredL2Many(prepared, at, size, dimension, results);
+    else kernels.dotMany(prepared, at, size, dimension, results);
+    for (size_t i = 0; i < size; i++) {
+      out[start + i] = metric == Metric::Euclidean ? results[i] : metric == Metric::Cosine ? 1 - results[i] : -results[i];
+    }
+  }
+  return undefinedIn(env);
+}
+
 static napi_value labelsOf(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Index* index = indexOf(env, arguments[0]);
@@ -364,7 +407,7 @@ static napi_value init(napi_env env, napi_value exports) {
   napi_set_instance_data(env, new Calls(env), nullptr, nullptr);
   const std::pair<const char*, napi_callback> functions[] = {
       {"create", create},     {"close", closeIndex},   {"add", add},      {"remove", removeLabels}, {"search", search},
-      {"labels", labelsOf},   {"size", sizeOf},       {"facts", facts},        {"snapshot", takeSnapshot}, {"write", write}, {"read", read},
+      {"labels", labelsOf},   {"size", sizeOf},       {"facts", facts},        {"distances", distances}, {"snapshot", takeSnapshot}, {"write", write}, {"read", read},
       {"repaired", repaired}, {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
   for (const auto& [name, callback] : functions) {
     napi_value function;
