@@ -30,6 +30,9 @@ export function podSpec(pool: VectorPool, options: PodOptions): V1PodSpec {
     // Its token is bound to this pod by name and UID, by which rule G1's policy knows it.
     automountServiceAccountToken: true,
     enableServiceLinks: false,
+    // Its first process is the sandbox's then: the kernel keeps SIGTERM from a first process that has no handler yet, so that
+    // a pod told to end as it starts would live through its whole grace.
+    shareProcessNamespace: true,
     terminationGracePeriodSeconds: gracePeriodSeconds,
     readinessGates: [{ conditionType: inSyncGate }],
     securityContext: {

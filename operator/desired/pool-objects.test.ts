@@ -43,6 +43,7 @@ test('a StatefulSet', () => {
     serviceAccountName: 'shoal-pod',
     automountServiceAccountToken: true,
     enableServiceLinks: false,
+    shareProcessNamespace: true,
     terminationGracePeriodSeconds: 120,
     readinessGates: [{ conditionType: 'shoal.dev/in-sync' }],
     securityContext: { runAsNonRoot: true, runAsUser: 65_532, runAsGroup: 65_532, fsGroup: 65_532, fsGroupChangePolicy: 'OnRootMismatch', seccompProfile: { type: 'RuntimeDefault' } },

@@ -1,6 +1,8 @@
 {{/* What the pods of the chart have in common: no right on their node, spread over it. Takes {root, component, values}. */}}
 {{- define "shoal.podSettings" -}}
 enableServiceLinks: false
+{{- /* The sandbox's process is the first then: one that is told to end as it starts would never hear it as the first. */}}
+shareProcessNamespace: true
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
