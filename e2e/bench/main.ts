@@ -4,7 +4,7 @@ import { runJoinBenchmark } from './cluster/join.ts';
 import { runReplicationBenchmark } from './cluster/replication.ts';
 import { killOwnProcesses } from './compare/child-process.ts';
 import { runComparison } from './compare/compare.ts';
-import { help, readArguments, type BenchmarkOptions } from './arguments.ts';
+import { datasetNames, help, isOneOf, readArguments, type BenchmarkOptions } from './arguments.ts';
 import { requireLinux } from './machine.ts';
 import { runOverheadBenchmark } from './overhead.ts';
 import { say } from './report.ts';
@@ -34,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
     else if (options.name === 'wire') await runWireBenchmark();
     else if (options.name === 'replication') await runReplicationBenchmark(options);
     else if (options.name === 'join') await runJoinBenchmark(options);
-    else await runVectorBenchmark(options.name, options);
+    else if (isOneOf(datasetNames, options.name)) await runVectorBenchmark(options.name, options);
     return 0;
   } catch (error) {
     say((error as Error).stack ?? String(error));

@@ -1,6 +1,6 @@
-/** `glove` and `text`: the whole course, from an empty directory to the figures. */
+/** `glove`, `text` and `clustered`: the whole course, from an empty directory to the figures. */
 
-import type { BenchmarkOptions } from './arguments.ts';
+import type { BenchmarkOptions, DatasetName } from './arguments.ts';
 import { loadDataset, type Dataset } from './dataset.ts';
 import { measureEventLoop, type LoopFigures } from './event-loop.ts';
 import { groundTruth, type GroundTruth } from './ground-truth.ts';
@@ -26,7 +26,7 @@ interface Bench {
   readonly resultsPath: string;
 }
 
-export async function runVectorBenchmark(name: 'glove' | 'text', options: BenchmarkOptions): Promise<void> {
+export async function runVectorBenchmark(name: DatasetName, options: BenchmarkOptions): Promise<void> {
   const loadBefore = loadNow();
   const dataset = await loadDataset(name, options.limit, options.queryCount);
   const truth = await groundTruth(dataset, topK);
