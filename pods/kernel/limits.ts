@@ -123,6 +123,10 @@ export const limits = {
   flatFloatsMax: 1_000_000,
   /** Without a payload index a filter may scan at most this many points of a shard (FIELD_NOT_INDEXED). */
   unindexedFilterPointCountMax: 20_000,
+  /** Filters of a shard whose sets are kept until a payload changes: an eighth of a byte each for each point. */
+  cachedFilterCount: 8,
+  /** Characters of the JSON of a filter that is kept. */
+  cachedFilterLengthMax: 4_096,
   /** Longer strings are left out of keyword indexes; filters on them read payloads. */
   indexedKeywordLengthMax: 1_024,
   /** Of a point with more values in one field, filters on the field read the payload. */

@@ -138,6 +138,31 @@ describe('the indexes agree with the payloads', () => {
     assert.ok(exact > 200 && candidates > 200, `${exact} exact, ${candidates} with candidates`);
   });
 
+  test('of filters asked again and again, whatever became of the answers, and of the fields', async () => {
+    const random = seededRandom(seed);
+    const payloads: Payloads = new Map();
+    const specs = fields.map((field) => ({ field, type: pick(random, payloadIndexTypes) }));
+    const indexes = new PayloadIndexes(specs);
+    const filters = Array.from({ length: limits.cachedFilterCount + 2 }, () => randomFilter(random));
+    for (let step = 0; step < 100; step++) {
+      if (random.fraction() < 0.5) randomUpdates(random, 1 + below(random, 20), payloads, indexes);
+      else {
+        const { field } = pick(random, specs);
+        const type = pick(random, payloadIndexTypes);
+        indexes.beginField({ field, type });
+        for (const [label, payload] of payloads) indexes.update(label, payload);
+        if (random.fraction() < 0.5) indexes.completeField(field);
+        else indexes.dropField(field);
+      }
+      for (let i = 0; i < 5; i++) {
+        const filter = pick(random, filters);
+        const plan = await indexes.evaluate(filter, live(payloads));
+        if (plan.kind === 'exact') plan.set.clear();
+        await expectRight(indexes, payloads, filter);
+      }
+    }
+  });
+
   test('when payloads change during an evaluation', async () => {
     let changed = 0;
     for (let round = 0; round < 60; round++) {

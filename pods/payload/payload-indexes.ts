@@ -13,6 +13,7 @@ import type { LabelBits, LabelSet } from '../domain/label-set.ts';
 import type { Payload } from '../domain/point.ts';
 import { encodeCheckpoint, decodeCheckpoint, type Chunks } from './checkpoint-codec.ts';
 import { FieldIndex } from './field-index.ts';
+import { FilterCache } from './filter-cache.ts';
 import { estimateCount, FilterEvaluation, slicePairsDefault } from './filter-evaluation.ts';
 
 export type FilterPlan =
@@ -36,6 +37,8 @@ export class PayloadIndexes {
   /** Fields that are being filled: they follow updates and answer nothing yet. */
   readonly #filling = new Map<string, FieldIndex>();
   readonly #evaluations = new Set<FilterEvaluation>();
+  /** Of filters that were answered exactly; without an index nobody tells of changes, and nothing is kept. */
+  readonly #answered = new FilterCache();
   readonly #slicePairs: number;
   #labelLimit = 0;
   #encoding = false;
@@ -77,6 +80,7 @@ export class PayloadIndexes {
     for (const index of this.#fields.values()) index.update(label, payload);
     for (const index of this.#filling.values()) index.update(label, payload);
     for (const evaluation of this.#evaluations) evaluation.touch(label);
+    this.#answered.clear();
     this.#labelLimit = Math.max(this.#labelLimit, label + 1);
   }
 
@@ -94,20 +98,27 @@ export class PayloadIndexes {
     assert(index !== undefined, 'a completed field was begun');
     this.#filling.delete(field);
     this.#fields.set(field, index);
+    this.#answered.clear();
   }
 
   dropField(field: string): void {
     this.#fields.delete(field);
     this.#filling.delete(field);
+    this.#answered.clear();
   }
 
   /** Rejects with the signal's reason when it aborts. */
   async evaluate(filter: Filter, live: LabelSet, signal?: AbortSignal): Promise<FilterPlan> {
+    const known = this.#answered.get(filter);
+    if (known !== undefined) return { kind: 'exact', set: known };
     const evaluation = new FilterEvaluation(new Map(this.#fields), live, this.#labelLimit, signal, this.#slicePairs);
     this.#evaluations.add(evaluation);
     try {
       const { certain, possible } = await evaluation.run(filter);
-      if (certain === possible || certain.count === possible.count) return { kind: 'exact', set: certain };
+      if (certain === possible || certain.count === possible.count) {
+        if (this.#fields.size > 0) this.#answered.put(filter, certain);
+        return { kind: 'exact', set: certain };
+      }
       const uncertain = possible.andNot(certain);
       return { kind: 'candidates', certain, uncertain, residual: filter, fields: [...evaluation.unindexedFields] };
     } finally {
@@ -135,7 +146,7 @@ export class PayloadIndexes {
   }
 
   memoryBytes(): number {
-    let total = 0;
+    let total = this.#answered.memoryBytes();
     for (const index of [...this.#fields.values(), ...this.#filling.values()]) total += index.memoryBytes();
     return total;
   }
