@@ -84,7 +84,7 @@ export class Lease {
         // A conflict: another candidate was faster.
         if (!hasCode(error, 'CONFLICT')) logger.warn({ error }, 'the Lease cannot be had; trying again');
       }
-      await sleep(clock, limits.leaseRenewMs, signal);
+      await sleep(clock, limits.leaseWatchMs, signal);
     }
   }
 

@@ -183,10 +183,14 @@ export const limits = {
 
   // Operator
   /** A leader that could not renew its Lease stops so long after it last sent a renewal that was confirmed. */
-  leaseHeldMsMax: 8_000,
-  leaseRenewMs: 1_500,
-  /** Who has seen the same record for so long takes the Lease; more than `leaseHeldMsMax`. */
-  leaseTakeoverMs: 12_000,
+  leaseHeldMsMax: 5_000,
+  leaseRenewMs: 1_000,
+  /**
+   * Who has seen the same record for so long takes the Lease; more than `leaseHeldMsMax`. A shard whose primary is lost
+   * together with the leader is without one for as long; two leaders at a time would do no harm to it (rules A1, G1).
+   */
+  leaseTakeoverMs: 6_500,
+  leaseWatchMs: 500,
   /** Objects of one kind that are looked at at a time. */
   reconcilesInFlightMax: 8,
   /** Changes that come within this time are seen by one look. */
