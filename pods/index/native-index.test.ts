@@ -26,6 +26,7 @@ const quantised: VectorIndexFactory = (() => {
   const made = nativeIndexFactory(core, tmpdir());
   const int8 = (parameters: IndexParameters): IndexParameters => ({ ...parameters, quantization: 'int8' });
   return {
+    quantizations: made.quantizations,
     create: (parameters) => made.create(int8(parameters)),
     load: (parameters, directory, parts) => made.load(int8(parameters), directory, parts),
   };

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
+import { quantizations } from '../domain/collection.ts';
 import type { Metric } from '../domain/metric.ts';
 import { answerHeader, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
@@ -200,6 +201,7 @@ function unpacked(answer: Int32Array, queryCount: number, width: number): IndexS
 export function nativeIndexFactory(core: NativeCore, exactDirectory?: string): VectorIndexFactory {
   const means = { core, exactDirectory };
   return {
+    quantizations: exactDirectory === undefined ? ['none'] : quantizations,
     create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
     load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),
   };

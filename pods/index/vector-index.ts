@@ -8,6 +8,7 @@
  *   dot         −⟨q, x⟩
  */
 
+import type { Quantization } from '../domain/collection.ts';
 import type { LabelSet } from '../domain/label-set.ts';
 import type { Metric } from '../domain/metric.ts';
 
@@ -19,9 +20,9 @@ export interface IndexParameters {
   readonly efConstruction: number;
   /**
    * `int8`: the native core keeps a byte for each component, and compares the nearest again with the exact vectors, which lie
-   * in a file. The other implementations know `none` alone, and take no notice.
+   * in a file. An implementation that does not have it in its factory's `quantizations` keeps floats.
    */
-  readonly quantization?: 'none' | 'int8';
+  readonly quantization?: Quantization;
 }
 
 export interface IndexSearch {
@@ -92,6 +93,8 @@ export interface CheckpointPart {
 
 /** Makes empty indexes and opens checkpointed ones; one per implementation. */
 export interface VectorIndexFactory {
+  /** Those it can keep vectors in. */
+  readonly quantizations: readonly Quantization[];
   create(parameters: IndexParameters): Promise<VectorIndex>;
   /** Rejects with CORRUPTION when a part is missing or fails its checksum; the caller rebuilds. */
   load(parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<VectorIndex>;

@@ -153,6 +153,7 @@ describe('back-pressure', () => {
     return {
       letThrough: gate.resolve,
       factory: {
+        quantizations: inner.quantizations,
         load: (...args) => inner.load(...args),
         async create(of) {
           const graph = await inner.create(of);

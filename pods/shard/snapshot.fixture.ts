@@ -7,6 +7,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { seededRandom } from '../kernel/random.ts';
 import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
+import { indexParametersOf } from '../index/index-parameters.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { LogEntry, PodLog } from '../log/log.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -90,11 +91,10 @@ export class TestReplica {
     this.recovered = recovered;
     this.warnings = warnings;
     this.applied = new AppliedSeq(recovered.replicaState.appliedSeq);
-    const { metric, index } = testSpec;
     this.checkpointer = new Checkpointer({
       state: recovered.state,
       checkpoints: recovered.checkpoints,
-      parameters: { dimension, metric, m: index.m, efConstruction: index.efConstruction },
+      parameters: indexParametersOf(testSpec),
       applied: this.applied,
       checkpointSeq: recovered.checkpointSeq,
       clock: systemClock,
@@ -192,6 +192,7 @@ export function countingFactory(factory: VectorIndexFactory): VectorIndexFactory
   };
   return {
     counts,
+    quantizations: factory.quantizations,
     create: async (parameters) => counting(await factory.create(parameters)),
     async load(parameters, directory, parts) {
       const graph = counting(await factory.load(parameters, directory, parts));

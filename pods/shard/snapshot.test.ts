@@ -35,7 +35,7 @@ const to = 7;
 async function realPod(context: TestContext): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-transfer-'));
   const open: TestPod[] = [];
-  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0 }, silentLogger));
+  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0, dataDirectory: tmpdir() }, silentLogger));
   const close = async (): Promise<void> => {
     for (const { log, store } of open.splice(0)) {
       await log.close();
