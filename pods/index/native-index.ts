@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { quantizations } from '../domain/collection.ts';
+import { quantizations, type Quantization } from '../domain/collection.ts';
 import type { Metric } from '../domain/metric.ts';
 import { answerHeader, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
@@ -22,7 +22,9 @@ import type {
 } from './vector-index.ts';
 
 const metricNumbers: Readonly<Record<Metric, number>> = { cosine: 0, euclidean: 1, dot: 2 };
-const storageNumbers = { none: 0, int8: 1 } as const;
+const storageNumbers: Readonly<Record<Quantization, number>> = { none: 0, int8: 1 };
+const doneResult = 0;
+const diskResult = 2;
 
 interface NativeMeans {
   readonly core: NativeCore;
@@ -50,7 +52,7 @@ export class NativeIndex implements VectorIndex {
     try {
       this.#index = core.create(dimension, metricNumbers[metric], storageNumbers[quantization], m, efConstruction, exactDirectory ?? '');
     } catch (cause) {
-      throw new ShoalError('UNAVAILABLE', 'the index cannot be made', { cause });
+      throw new ShoalError(quantization === 'none' ? 'UNAVAILABLE' : 'STORAGE_READ_ONLY', `the index cannot be made: ${(cause as Error).message}`, { cause });
     }
     this.#checkpoints = new NativeCheckpoints(core, this.#index, parameters);
   }
@@ -85,9 +87,13 @@ export class NativeIndex implements VectorIndex {
     const earlier = this.#additions;
     this.#additions = Promise.allSettled([earlier, added]);
     await this.#additions;
-    const isDone = await added;
+    const [result, problem] = await added;
     this.#throwIfEnded();
-    if (!isDone) throw new ShoalError('UNAVAILABLE', 'there is not enough memory or disk for the index');
+    if (result !== doneResult) {
+      // Those of the batch that became nodes: all of it is there, or nothing.
+      this.#core.remove(this.#index, labels);
+      throw result === diskResult ? new ShoalError('STORAGE_READ_ONLY', problem) : new ShoalError('UNAVAILABLE', 'there is not enough memory for the index');
+    }
     await this.#keepPace();
   }
 

@@ -68,7 +68,8 @@ export interface VectorIndex {
   labels(): Uint32Array;
   /**
    * Inserts vectors, `vectors.length = labels.length × dimension`. Resolves when they are searchable. Grows as needed.
-   * The arrays belong to the index from the call on.
+   * The arrays belong to the index from the call on. Rejects with STORAGE_READ_ONLY when the disk takes no more: then none of
+   * them is present, and the same may be tried again.
    */
   add(labels: Uint32Array, vectors: Float32Array): Promise<void>;
   /** Labels that are not present are passed over. Searches started after it resolves never return them. */

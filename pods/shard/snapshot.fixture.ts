@@ -5,7 +5,7 @@ import { systemClock } from '../kernel/clock.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { seededRandom } from '../kernel/random.ts';
-import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
+import { collectionSpec, type CollectionSpec, type Quantization } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
 import { indexParametersOf } from '../index/index-parameters.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
@@ -27,7 +27,8 @@ const encoder = new TextEncoder();
 /** Makes a few thousand points several answers long. */
 const filler = 'x'.repeat(400);
 
-export const testSpec: CollectionSpec = collectionSpec({ name: 'test', dimension, metric: 'euclidean', payloadIndexes: [{ field: 'parity', type: 'keyword' }] });
+const specWith = (quantization: Quantization): CollectionSpec =>
+  collectionSpec({ name: 'test', dimension, metric: 'euclidean', index: { quantization }, payloadIndexes: [{ field: 'parity', type: 'keyword' }] });
 
 export interface TestPod {
   readonly store: KeyValueStore;
@@ -35,6 +36,8 @@ export interface TestPod {
   readonly fileSystem: FileSystem;
   readonly checkpoints: (localReplica: number) => string;
   readonly graphFactory: VectorIndexFactory;
+  /** Of its replicas' collection; none unless said. */
+  readonly quantization?: Quantization;
 }
 
 export function checkpointsUnder(root: string): (localReplica: number) => string {
@@ -72,7 +75,7 @@ export class TestReplica {
     const log = pod.log.replica(localReplica);
     const recovered = await recoverReplica({
       localReplica,
-      spec: testSpec,
+      spec: specWith(pod.quantization ?? 'none'),
       store: pod.store,
       fileSystem: pod.fileSystem,
       checkpointDirectory: pod.checkpoints(localReplica),
@@ -94,7 +97,7 @@ export class TestReplica {
     this.checkpointer = new Checkpointer({
       state: recovered.state,
       checkpoints: recovered.checkpoints,
-      parameters: indexParametersOf(testSpec),
+      parameters: indexParametersOf(specWith(pod.quantization ?? 'none')),
       applied: this.applied,
       checkpointSeq: recovered.checkpointSeq,
       clock: systemClock,

@@ -29,8 +29,11 @@ class ExactRows {
  private:
   static constexpr uint32_t shift = 14;
 
+  [[noreturn]] void fail() const;
+
   const size_t rowBytes_;
   const size_t chunkBytes_;
+  const std::string directory_;
   int descriptor_ = -1;
   size_t chunkCount_ = 0;
   const std::unique_ptr<std::atomic<char*>[]> chunks_;
