@@ -79,7 +79,7 @@ test('a disk that fills up past the watermark, and has room again', async (t) =>
 });
 
 test('a disk with no room for the exact vectors of a quantised collection: said by name, nothing lost, and made up for', async (t) => {
-  const disk = await smallDisk(t, 96);
+  const disk = await smallDisk(t, 160);
   if (disk === undefined) return t.skip('needs root and mount namespaces');
   const server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter, flags: ['--disk-read-only-at', '1'] });
   const client = new ShoalClient(server);
@@ -111,8 +111,9 @@ test('a disk with no room for the exact vectors of a quantised collection: said 
   };
   // Just below what has a graph.
   for (let from = 0; from < 960; from += 60) assert.ok(await write(from, 60));
-  await disk.fillBut(150);
-  for (let from = 960; from < 1_000; from += 5) await write(from, 5);
+  // The log has room for what follows; the file of vectors keeps away from the last of the disk.
+  await disk.fillBut(2_000);
+  for (let from = 960; from < 1_000; from += 5) assert.ok(await write(from, 5));
   const isNamed = (): true | undefined => (/the graph takes no more points/.test(server.stderr) && /the file of exact vectors under \S+ cannot be written: No space left on device/.test(server.stderr) ? true : undefined);
   await eventually(timeoutsMs.request, `the log's word for it: ${server.stderr}`, async () => Promise.resolve(isNamed()));
   await assertFound();

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +15,9 @@
 namespace shoal {
 
 constexpr size_t chunkCountMax = 1 << 16;
+// What can be made anew leaves the end of a full disk to the log.
+constexpr uint64_t keptFreeBytes = 16 << 20;
+constexpr uint32_t roomStepRows = 256;
 
 // Where the system knows files that never had a name, nothing is left behind by a process that ends between two calls.
 static int openNameless(const std::string& directory) {
@@ -48,7 +52,19 @@ void ExactRows::fail() const {
   throw std::system_error(errno, std::generic_category(), "the file of exact vectors under " + directory_ + " cannot be written");
 }
 
+void ExactRows::checkRoom() const {
+  struct statvfs facts;
+  if (fstatvfs(descriptor_, &facts) != 0) fail();
+  if (uint64_t(facts.f_bavail) * facts.f_frsize >= keptFreeBytes + roomStepRows * rowBytes_) return;
+  errno = ENOSPC;
+  fail();
+}
+
 void ExactRows::grow(uint32_t count) {
+  if (count > checkedCount_) {
+    checkRoom();
+    checkedCount_ = (count + roomStepRows - 1) / roomStepRows * roomStepRows;
+  }
   const size_t needed = (size_t(count) + (1u << shift) - 1) >> shift;
   if (needed > chunkCountMax) {
     errno = EFBIG;
