@@ -27,6 +27,8 @@ export interface VectorCollectionSpec {
     readonly efConstruction: number;
     /** Breadth of a search that does not name its own. */
     readonly efSearch: number;
+    /** How the graph keeps vectors. int8: one byte for each component in memory; what is found is compared again with the vectors themselves, which are in a file. Immutable. */
+    readonly quantization: 'none' | 'int8';
   };
   /** Payload fields that filters look up instead of scanning for. */
   readonly payloadIndexes: readonly {

@@ -1,6 +1,7 @@
 /** The command line of the benchmark. */
 
 import { parseArgs } from 'node:util';
+import { quantizations, type Quantization } from '../../pods/domain/collection.ts';
 
 export const datasetNames = ['glove', 'text', 'clustered'] as const;
 export type DatasetName = (typeof datasetNames)[number];
@@ -18,6 +19,8 @@ export interface BenchmarkOptions {
   readonly queryCount: number;
   readonly efs: readonly number[];
   readonly parts: ReadonlySet<Part>;
+  /** Of `glove` and `text`: how the graph keeps the vectors. */
+  readonly quantization: Quantization;
   /** How long the measurement of the event loop lasts. */
   readonly loopSeconds: number;
   /** Leave the data directory, and the server's log, in place. */
@@ -45,6 +48,7 @@ options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)
   --queries N      held-out queries, 2000
   --ef LIST        breadths of search, 64,128,256,512,1024,2048
+  --quantization F glove, text: how the graph keeps vectors, none or int8; none
   --only LIST      parts to run beside the import: ${parts.join(', ')}
   --skip LIST      parts to leave out
   --seconds N      length of the event-loop measurement, 15
@@ -66,6 +70,7 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
       limit: { type: 'string' },
       queries: { type: 'string', default: '2000' },
       ef: { type: 'string', default: '64,128,256,512,1024,2048' },
+      quantization: { type: 'string', default: 'none' },
       only: { type: 'string', default: parts.join(',') },
       skip: { type: 'string', default: '' },
       seconds: { type: 'string', default: '15' },
@@ -79,6 +84,8 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
   if (values.help) return undefined;
   const [name, ...rest] = positionals;
   if (!isOneOf(benchmarkNames, name) || rest.length > 0) throw new Error(`name one of ${benchmarkNames.join(', ')}; see --help`);
+  const { quantization } = values;
+  if (!isOneOf(quantizations, quantization)) throw new Error(`--quantization is one of ${quantizations.join(', ')}, not "${quantization}"`);
   const skipped = new Set(partList('--skip', values.skip));
   return {
     name,
@@ -86,6 +93,7 @@ export function readArguments(argv: readonly string[]): BenchmarkOptions | undef
     queryCount: positiveInteger('--queries', values.queries),
     efs: list(values.ef).map((ef) => positiveInteger('--ef', ef)),
     parts: new Set(partList('--only', values.only).filter((part) => !skipped.has(part))),
+    quantization,
     loopSeconds: positiveInteger('--seconds', values.seconds),
     keep: values.keep,
     quick: values.quick,

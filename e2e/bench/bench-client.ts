@@ -1,6 +1,7 @@
 /** One connection to the server: gRPC calls of shoal.v1 as promises. */
 
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import type { Quantization } from '../../pods/domain/collection.ts';
 import { limits } from '../../pods/kernel/limits.ts';
 import { CollectionServiceService, type Collection } from '../../proto/gen/shoal/v1/collection.ts';
 import type { Consistency } from '../../proto/gen/shoal/v1/consistency.ts';
@@ -15,6 +16,11 @@ interface UnaryMethod<Request, Response> {
 }
 
 const deadlineMs = 120_000;
+
+export interface CollectionSettings {
+  readonly replication?: { readonly replicas: number; readonly minInSync: number };
+  readonly quantization?: Quantization;
+}
 
 export class BenchClient {
   readonly #client: Client;
@@ -31,13 +37,13 @@ export class BenchClient {
     this.#metadata.set('authorization', `Bearer ${key}`);
   }
 
-  async createCollection(name: string, dimension: number, replication?: { readonly replicas: number; readonly minInSync: number }): Promise<Collection> {
+  async createCollection(name: string, dimension: number, settings: CollectionSettings = {}): Promise<Collection> {
     const { collection } = await this.#call(CollectionServiceService.createCollection, {
       name,
       dimension,
       metric: 'cosine',
-      replication,
-      index: undefined,
+      replication: settings.replication,
+      index: { quantization: settings.quantization },
       payloadIndexes: [{ field: 'bucket', type: 'integer' }],
     });
     return collection!;

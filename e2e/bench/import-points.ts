@@ -1,7 +1,7 @@
 /** Imports the points through the public API, and waits until they have moved into the graph. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BenchClient, isRefusal, packedRow } from './bench-client.ts';
+import { BenchClient, isRefusal, packedRow, type CollectionSettings } from './bench-client.ts';
 import type { Dataset } from './dataset.ts';
 import { progressLine } from './report.ts';
 import { bucketOf } from './selectivity.ts';
@@ -28,10 +28,10 @@ export interface DrainFigures {
 }
 
 /** Returns at the last acknowledgement. */
-export async function importPoints(server: ServerProcess, dataset: Dataset): Promise<ImportFigures> {
+export async function importPoints(server: ServerProcess, dataset: Dataset, settings: CollectionSettings = {}): Promise<ImportFigures> {
   const client = new BenchClient(server.address);
   try {
-    await client.createCollection(collectionName, dataset.dimension);
+    await client.createCollection(collectionName, dataset.dimension, settings);
     const cpuBefore = server.cpuMicroseconds();
     const startedMs = performance.now();
     let next = 0;

@@ -19,13 +19,15 @@ export interface MemoryUse {
   readonly residentBytes: number;
   /** Not backed by a file: what the process cannot give back. */
   readonly anonymousBytes: number;
+  /** Pages of mappings that are locked: they cannot be given back either. */
+  readonly lockedBytes: number;
   readonly residentPeakBytes: number;
 }
 
 export function memoryUse(pid: number): MemoryUse {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
-  return { residentBytes: field('VmRSS'), anonymousBytes: field('RssAnon'), residentPeakBytes: field('VmHWM') };
+  return { residentBytes: field('VmRSS'), anonymousBytes: field('RssAnon'), lockedBytes: field('VmLck'), residentPeakBytes: field('VmHWM') };
 }
 
 /** Space that the files under a directory take on the disk, in all and by entry of the directory. */

@@ -51,7 +51,7 @@ export async function runVectorBenchmark(name: DatasetName, options: BenchmarkOp
     },
   };
   process.stdout.write(
-    `${name}: ${formatNumber(dataset.pointCount)} points, ${dataset.dimension} dimensions, cosine, ${formatNumber(dataset.queryCount)} queries (${dataset.source})\n` +
+    `${name}: ${formatNumber(dataset.pointCount)} points, ${dataset.dimension} dimensions, cosine, quantization ${options.quantization}, ${formatNumber(dataset.queryCount)} queries (${dataset.source})\n` +
       `${machine.processor}, ${machine.cores} cores, Node ${machine.node}; server on core 0, client on core 1: ${pinned ? 'yes' : 'no'}; load before: ${loadBefore.toFixed(1)}\n`,
   );
   // Written after each part: what was measured is not lost with what fails later.
@@ -72,7 +72,7 @@ async function crash(bench: Bench): Promise<RestartFigures & { killedAfterMs: nu
   try {
     const victim = await startServer({ dataDirectory: directory, pinned: bench.pinned });
     say('importing, to be killed at the last acknowledgement');
-    await importPoints(victim, bench.dataset);
+    await importPoints(victim, bench.dataset, { quantization: bench.options.quantization });
     const acknowledgedMs = performance.now();
     await victim.kill();
     const killedAfterMs = performance.now() - acknowledgedMs;
@@ -91,7 +91,7 @@ async function mainCourse(bench: Bench, record: Recorder): Promise<void> {
   const directory = await makeDataDirectory();
   try {
     let server = await startServer({ dataDirectory: directory, pinned, withProbe: options.profile });
-    await record('import', await maybeProfiled(bench, server, 'import', () => importAndDrain(server, dataset)));
+    await record('import', await maybeProfiled(bench, server, 'import', () => importAndDrain(server, bench)));
     await record('collection', await collectionFacts(server));
     if (options.parts.has('search')) await record('search', await maybeProfiled(bench, server, 'search', () => searches(bench, server)));
     if (options.parts.has('filter')) await record('filter', await filteredSearches(bench, server));
@@ -131,8 +131,8 @@ function profilePath({ resultsPath: path }: Bench, part: string): string {
   return `${path.replace(/\.json$/, '')}-${part}.cpuprofile`;
 }
 
-async function importAndDrain(server: ServerProcess, dataset: Dataset): Promise<ImportFigures & DrainFigures> {
-  const imported = await importPoints(server, dataset);
+async function importAndDrain(server: ServerProcess, { dataset, options: { quantization } }: Bench): Promise<ImportFigures & DrainFigures> {
+  const imported = await importPoints(server, dataset, { quantization });
   const drained = await waitForGraph(server, imported, server.cpuMicroseconds());
   printTable('Import', ['until', 'seconds', 'points/s', 'server CPU µs/point'], [
     ['acknowledged', imported.acknowledgedSeconds, imported.pointsPerSecondAcknowledged, imported.serverCpuMicrosPerPointAcknowledged],
@@ -202,6 +202,7 @@ async function sizes(server: ServerProcess, directory: string, dataset: Dataset)
   const perPoint = (bytes: number): number => bytes / dataset.pointCount;
   printTable('Memory and disk', ['', 'size', 'bytes/point', 'times the vectors'], [
     ['resident', formatBytes(memory.residentBytes), perPoint(memory.residentBytes), memory.residentBytes / vectorBytes],
+    ['locked mappings', formatBytes(memory.lockedBytes), perPoint(memory.lockedBytes), memory.lockedBytes / vectorBytes],
     ['anonymous', formatBytes(memory.anonymousBytes), perPoint(memory.anonymousBytes), memory.anonymousBytes / vectorBytes],
     ['resident at most', formatBytes(memory.residentPeakBytes), perPoint(memory.residentPeakBytes), memory.residentPeakBytes / vectorBytes],
     ...[['disk', disk.totalBytes] as const, ...Object.entries(disk.byEntry).filter(([, bytes]) => bytes > 1024 ** 2).map(([name, bytes]) => [`  ${name}`, bytes] as const)].map(

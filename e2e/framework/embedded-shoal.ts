@@ -71,7 +71,7 @@ export async function openEmbeddedShoal({ dataDirectory, aroundShard = (shard) =
       directory,
       log,
       store,
-      graphFactory: graphFactoryOf({ indexImplementation, indexThreads: 0 }, silentLogger),
+      graphFactory: graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory }, silentLogger),
       logger: silentLogger,
       diskReadOnlyAtFraction: 1,
       onFailure: () => undefined,

@@ -99,6 +99,7 @@ export class SimulatedGraph implements VectorIndex {
 
 export function simulatedGraphFactory(fileSystem: FileSystem, random: Random): VectorIndexFactory {
   return {
+    quantizations: ['none'],
     create: (parameters) => Promise.resolve(new SimulatedGraph(parameters, fileSystem, random)),
     async load(parameters, directory, parts) {
       const graph = new SimulatedGraph(parameters, fileSystem, random);

@@ -19,7 +19,7 @@ import { doorsTo, type Door, type Refusal } from '../framework/doors.ts';
 import { GrpcFailure } from '../framework/grpc-client.ts';
 import { HttpConnection } from '../framework/http-client.ts';
 import { startServer } from '../framework/server-process.ts';
-import { ShoalClient } from '../framework/shoal-client.ts';
+import { packVector, ShoalClient } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';
 import { eventually, pause, timeoutsMs } from '../framework/timeouts.ts';
 
@@ -76,6 +76,53 @@ test('a disk that fills up past the watermark, and has room again', async (t) =>
   await disk.empty();
   await eventually(timeoutsMs.request, 'writes taken again', async () => ((await doors[0]!.upsert('docs', [point])) === undefined ? true : undefined));
   for (const door of doors) assert.equal(await door.upsert('docs', [{ id: `again by ${door.name}`, vector: [1, 1, 1] }]), undefined, door.name);
+});
+
+test('a disk with no room for the exact vectors of a quantised collection: said by name, nothing lost, and made up for', async (t) => {
+  const disk = await smallDisk(t, 160);
+  if (disk === undefined) return t.skip('needs root and mount namespaces');
+  const server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter, flags: ['--disk-read-only-at', '1'] });
+  const client = new ShoalClient(server);
+  atEnd(t, () => client.close());
+  const dimension = 1_024;
+  await client.createCollection({ name: 'docs', dimension, metric: 'euclidean', index: { quantization: 'int8' } });
+  const acknowledged: number[] = [];
+  const write = async (from: number, count: number): Promise<boolean> => {
+    const points = Array.from({ length: count }, (_, i) => ({ id: String(from + i), packedVector: packVector(vectorOf(from + i)) }));
+    try {
+      await client.upsert({ collection: 'docs', points });
+    } catch (error) {
+      if (error instanceof GrpcFailure) return false;
+      throw error;
+    }
+    for (let i = 0; i < count; i++) acknowledged.push(from + i);
+    return true;
+  };
+  const vectorOf = (i: number): Float32Array => Float32Array.from({ length: dimension }, (_, at) => Math.sin(i * 12.9898 + at * 78.233));
+  const counts = async (): Promise<{ graph: number; tail: number }> => {
+    const { graphPointCount, tailPointCount } = (await client.collection('docs')).shards[0]!.statistics!;
+    return { graph: Number(graphPointCount), tail: Number(tailPointCount) };
+  };
+  const assertFound = async (): Promise<void> => {
+    for (const i of [acknowledged[0]!, acknowledged[400]!, acknowledged.at(-1)!]) {
+      const { hits } = await client.search('docs', { packedVector: packVector(vectorOf(i)), topK: 1 });
+      assert.deepEqual([hits[0]!.id, hits[0]!.score], [String(i), 1]);
+    }
+  };
+  // Just below what has a graph.
+  for (let from = 0; from < 960; from += 60) assert.ok(await write(from, 60));
+  // The log has room for what follows; the file of vectors keeps away from the last of the disk.
+  await disk.fillBut(2_000);
+  for (let from = 960; from < 1_000; from += 5) assert.ok(await write(from, 5));
+  const isNamed = (): true | undefined => (/the graph takes no more points/.test(server.stderr) && /the file of exact vectors under \S+ cannot be written: No space left on device/.test(server.stderr) ? true : undefined);
+  await eventually(timeoutsMs.request, `the log's word for it: ${server.stderr}`, async () => Promise.resolve(isNamed()));
+  await assertFound();
+  assert.deepEqual(await counts(), { graph: 0, tail: acknowledged.length });
+
+  await disk.empty();
+  await eventually(timeoutsMs.request, 'writes taken again', async () => ((await write(2_000, 1)) ? true : undefined));
+  await eventually(timeoutsMs.request, 'the graph', async () => ((await counts()).graph === acknowledged.length ? true : undefined));
+  await assertFound();
 });
 
 // Which file finds no room first, the log's or the store's, depends on the pages that are left.

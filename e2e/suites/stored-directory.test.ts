@@ -39,6 +39,7 @@ for (const [format, implementation] of formats.flatMap((format) => [[format, 'hn
       const collection = await client.collection(name);
       assert.equal(Number(collection.pointCount), expected.size);
       assert.equal(collection.spec!.metric, input.metric);
+      assert.equal(collection.spec!.index!.quantization, 'none', `${name}: it is from before there were others`);
       assert.equal(collection.shards.length, input.shards ?? 1);
       assert.equal(collection.shards[0]!.statistics!.indexKind, hasGraph && implementation === 'hnswlib' ? 'hnswlib' : 'flat', `${name}: kind of index`);
       for (const { id, vector } of [...expected.values()].slice(0, 30)) {

@@ -58,6 +58,13 @@ describe('collections', () => {
     assert.deepEqual(gone, { code: 3, out: '', err: 'shoal: COLLECTION_NOT_FOUND: no collection "docs" (see: shoal collection list)\n' });
   });
 
+  test('quantisation is asked for and shown', async () => {
+    const { collection } = (await json(['collection', 'create', 'codes', '--dimension', '2', '--quantization', 'int8'])) as { collection: { spec: { index: unknown } } };
+    assert.deepEqual(collection.spec.index, { quantization: 'int8' });
+    assert.match((await shoal(['collection', 'get', 'codes'])).out, /quantization int8\)/);
+    assert.match((await shoal(['collection', 'create', 'other', '--dimension', '2', '--quantization', 'int4'])).err, /none, int8/);
+  });
+
   test('tables', async () => {
     await withDocs();
     const { out } = await shoal(['collection', 'list']);

@@ -6,12 +6,17 @@ import { isMetric, metrics, type Metric } from './metric.ts';
 import { payloadIndexTypes, type PayloadIndexSpec } from './filter.ts';
 import { utf8Length } from './point.ts';
 
+/** How the graph keeps its vectors; answers come from the exact ones in any case. */
+export const quantizations = ['none', 'int8'] as const;
+export type Quantization = (typeof quantizations)[number];
+
 export interface IndexSpec {
   readonly type: 'hnsw' | 'flat';
   readonly m: number;
   readonly efConstruction: number;
   /** Breadth of a search that does not name its own. */
   readonly efSearch: number;
+  readonly quantization: Quantization;
 }
 
 export interface CollectionSpec {
@@ -42,7 +47,7 @@ export type CollectionInput = Pick<CollectionSpec, 'name' | 'dimension'> & {
 /** Of one shard, wherever there are pods enough. */
 export const replicaCountMax = 9;
 
-export const indexDefaults: IndexSpec = { type: 'hnsw', m: 16, efConstruction: 128, efSearch: 256 };
+export const indexDefaults: IndexSpec = { type: 'hnsw', m: 16, efConstruction: 128, efSearch: 256, quantization: 'none' };
 
 /** The complete spec with defaults filled in, or an error that names the field and its limit. */
 export function collectionSpec(input: CollectionInput): CollectionSpec {
@@ -65,6 +70,9 @@ export function collectionSpec(input: CollectionInput): CollectionSpec {
   checkInteger('index.m', spec.index.m, 2, 128);
   checkInteger('index.efConstruction', spec.index.efConstruction, 4, 4_096);
   checkInteger('index.efSearch', spec.index.efSearch, 1, limits.efSearchMax);
+  if (!(quantizations as readonly string[]).includes(spec.index.quantization)) {
+    throw invalid('index.quantization', `index.quantization must be one of ${quantizations.join(', ')}`);
+  }
   checkPayloadIndexes(spec.payloadIndexes);
   return spec;
 }

@@ -218,6 +218,7 @@ export class FlatIndex implements VectorIndex {
 }
 
 export const flatIndexFactory: VectorIndexFactory = {
+  quantizations: ['none'],
   create: (parameters) => Promise.resolve(new FlatIndex(parameters)),
   load: (parameters, directory, parts) => FlatIndex.load(parameters, directory, parts),
 };

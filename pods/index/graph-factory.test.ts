@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { silentLogger } from '../kernel/logger.ts';
 import { graphFactoryOf } from './graph-factory.ts';
@@ -7,7 +8,9 @@ const parameters = { dimension: 2, metric: 'euclidean', m: 16, efConstruction: 1
 
 test('the option chooses the implementation', async () => {
   for (const indexImplementation of ['native', 'hnswlib'] as const) {
-    const index = await graphFactoryOf({ indexImplementation, indexThreads: 0 }, silentLogger).create(parameters);
+    const factory = graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory: tmpdir() }, silentLogger);
+    assert.deepEqual(factory.quantizations, indexImplementation === 'native' ? ['none', 'int8'] : ['none']);
+    const index = await factory.create(parameters);
     assert.equal(index.kind, indexImplementation);
     await index.close();
   }

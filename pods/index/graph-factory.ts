@@ -11,7 +11,7 @@ export interface GraphOptions {
   /** Threads of the native core; 0 is one per processor. */
   readonly indexThreads: number;
   /** Quantised graphs keep their exact vectors under it. */
-  readonly dataDirectory?: string;
+  readonly dataDirectory: string;
 }
 
 export function graphFactoryOf({ indexImplementation, indexThreads, dataDirectory }: GraphOptions, logger: Logger): VectorIndexFactory {

@@ -181,6 +181,7 @@ export class HnswlibIndex implements VectorIndex {
 }
 
 export const hnswlibIndexFactory: VectorIndexFactory = {
+  quantizations: ['none'],
   create: (parameters) => HnswlibIndex.open(parameters),
   load: (parameters, directory, parts) => HnswlibIndex.open(parameters, { directory, parts }),
 };

@@ -3,10 +3,12 @@
 
 import { crc32c } from '@node-rs/crc32';
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShoalError } from '../kernel/errors.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
 import { loadNativeCore } from '../native/native-core.ts';
@@ -22,6 +24,7 @@ const factory = nativeIndexFactory(core);
 vectorIndexConformance('native', factory);
 
 vectorIndexConformance('flat, its rows compared by the core', {
+  quantizations: ['none'],
   create: (parameters) => Promise.resolve(new FlatIndex(parameters, factory.rowDistances!(parameters.metric))),
   load: (parameters, directory, parts) => FlatIndex.load(parameters, directory, parts, factory.rowDistances!(parameters.metric)),
 });
@@ -32,6 +35,7 @@ const quantised: VectorIndexFactory = (() => {
   const made = nativeIndexFactory(core, tmpdir());
   const int8 = (parameters: IndexParameters): IndexParameters => ({ ...parameters, quantization: 'int8' });
   return {
+    quantizations: made.quantizations,
     create: (parameters) => made.create(int8(parameters)),
     load: (parameters, directory, parts) => made.load(int8(parameters), directory, parts),
   };
@@ -212,3 +216,46 @@ function damage(original: Buffer, random: Random): Buffer {
 
 /** Of core/image-header.h. */
 const headerChecksumAt = 52;
+
+test('a disk that takes no more vectors is named, and none of the batch is there; with room again it goes on', async (context) => {
+  const exactDirectory = await directoryOf(context);
+  const small = { ...parameters, dimension: 4, m: 4, efConstruction: 16, quantization: 'int8' } as const;
+  const index = await nativeIndexFactory(core, exactDirectory).create(small);
+  context.after(() => index.close());
+  const random = seededRandom(seed);
+  const add = (first: number, count: number): Promise<void> => index.add(range(first, count), Float32Array.from({ length: 4 * count }, () => random.fraction() - 0.5));
+  // The file grows by 16,384 vectors at a time.
+  const limited = allowFilesOf(16_384 * 16);
+  if (!limited) return context.skip('needs prlimit');
+  try {
+    await add(0, 16_000);
+    await assert.rejects(add(20_000, 1_000), (error: ShoalError) => error.code === 'STORAGE_READ_ONLY' && error.message.includes(`the file of exact vectors under ${exactDirectory}`));
+    assert.deepEqual(index.labels().toSorted(), range(0, 16_000));
+    await index.remove(range(0, 4_000));
+    // The space of what was removed is used again.
+    await eventually(() => add(20_000, 1_000));
+  } finally {
+    allowFilesOf('unlimited');
+  }
+  await add(30_000, 5_000);
+  assert.equal(index.size, 12_000 + 1_000 + 5_000);
+  const found = await index.search({ queries: Float32Array.of(1, 1, 1, 1), k: 20_000, ef: 1, exact: true });
+  assert.deepEqual(found.hits[0]!.labels.toSorted(), index.labels().toSorted());
+  assert.deepEqual(await readdir(exactDirectory), []);
+});
+
+/** Of this process, for a while. */
+function allowFilesOf(bytes: number | 'unlimited'): boolean {
+  return spawnSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`]).status === 0;
+}
+
+async function eventually(attempt: () => Promise<void>): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 200) throw error;
+      await sleep(20);
+    }
+  }
+}

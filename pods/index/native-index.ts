@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
+import { quantizations, type Quantization } from '../domain/collection.ts';
 import { answerHeader, metricNumbers, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
 import { NativeCheckpoints } from './native-checkpoints.ts';
@@ -19,7 +20,9 @@ import type {
   VectorIndexFactory,
 } from './vector-index.ts';
 
-const storageNumbers = { none: 0, int8: 1 } as const;
+const storageNumbers: Readonly<Record<Quantization, number>> = { none: 0, int8: 1 };
+const doneResult = 0;
+const diskResult = 2;
 
 interface NativeMeans {
   readonly core: NativeCore;
@@ -47,7 +50,7 @@ export class NativeIndex implements VectorIndex {
     try {
       this.#index = core.create(dimension, metricNumbers[metric], storageNumbers[quantization], m, efConstruction, exactDirectory ?? '');
     } catch (cause) {
-      throw new ShoalError('UNAVAILABLE', 'the index cannot be made', { cause });
+      throw new ShoalError(quantization === 'none' ? 'UNAVAILABLE' : 'STORAGE_READ_ONLY', `the index cannot be made: ${(cause as Error).message}`, { cause });
     }
     this.#checkpoints = new NativeCheckpoints(core, this.#index, parameters);
   }
@@ -82,9 +85,13 @@ export class NativeIndex implements VectorIndex {
     const earlier = this.#additions;
     this.#additions = Promise.allSettled([earlier, added]);
     await this.#additions;
-    const isDone = await added;
+    const [result, problem] = await added;
     this.#throwIfEnded();
-    if (!isDone) throw new ShoalError('UNAVAILABLE', 'there is not enough memory or disk for the index');
+    if (result !== doneResult) {
+      // Those of the batch that became nodes: all of it is there, or nothing.
+      this.#core.remove(this.#index, labels);
+      throw result === diskResult ? new ShoalError('STORAGE_READ_ONLY', problem) : new ShoalError('UNAVAILABLE', 'there is not enough memory for the index');
+    }
     await this.#keepPace();
   }
 
@@ -201,6 +208,7 @@ export function nativeIndexFactory(core: NativeCore, exactDirectory?: string): V
     rowDistances: (metric) => (query, queryOffset, dimension, block, places, count, distances) => {
       core.distances(metricNumbers[metric], query, queryOffset, dimension, block, places, count, distances);
     },
+    quantizations: exactDirectory === undefined ? ['none'] : quantizations,
     create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
     load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),
   };

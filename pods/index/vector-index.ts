@@ -8,6 +8,7 @@
  *   dot         −⟨q, x⟩
  */
 
+import type { Quantization } from '../domain/collection.ts';
 import type { LabelSet } from '../domain/label-set.ts';
 import type { Metric } from '../domain/metric.ts';
 import type { RowDistances } from './distances.ts';
@@ -20,9 +21,9 @@ export interface IndexParameters {
   readonly efConstruction: number;
   /**
    * `int8`: the native core keeps a byte for each component, and compares the nearest again with the exact vectors, which lie
-   * in a file. The other implementations know `none` alone, and take no notice.
+   * in a file. An implementation that does not have it in its factory's `quantizations` keeps floats.
    */
-  readonly quantization?: 'none' | 'int8';
+  readonly quantization?: Quantization;
 }
 
 export interface IndexSearch {
@@ -68,7 +69,8 @@ export interface VectorIndex {
   labels(): Uint32Array;
   /**
    * Inserts vectors, `vectors.length = labels.length × dimension`. Resolves when they are searchable. Grows as needed.
-   * The arrays belong to the index from the call on.
+   * The arrays belong to the index from the call on. Rejects with STORAGE_READ_ONLY when the disk takes no more: then none of
+   * them is present, and the same may be tried again.
    */
   add(labels: Uint32Array, vectors: Float32Array): Promise<void>;
   /** Labels that are not present are passed over. Searches started after it resolves never return them. */
@@ -95,6 +97,8 @@ export interface CheckpointPart {
 export interface VectorIndexFactory {
   /** How the points that are not in a graph are compared; in JavaScript when it has no way of its own. */
   readonly rowDistances?: (metric: Metric) => RowDistances;
+  /** Those it can keep vectors in. */
+  readonly quantizations: readonly Quantization[];
   create(parameters: IndexParameters): Promise<VectorIndex>;
   /** Rejects with CORRUPTION when a part is missing or fails its checksum; the caller rebuilds. */
   load(parameters: IndexParameters, directory: string, parts: readonly CheckpointPart[]): Promise<VectorIndex>;

@@ -75,6 +75,20 @@ test('objects that version 0.1 wrote have generations and finalizers', async () 
   assert.deepEqual(await (await open(disk)).shards.get('a'), { metadata, spec: {}, status: { phase: 'Ready' } });
 });
 
+test('a collection from before there was quantisation has none, and its other settings', async () => {
+  const disk = newDisk();
+  await open(disk);
+  const { quantization: _, ...index } = { ...object('a').spec.index, m: 7 };
+  const file = await disk.mount().open(`${directory}/collections/a.json`, 'create');
+  const metadata = { name: 'a', labels: {}, uid: 'u', resourceVersion: '7', generation: 2, creationTimestampMs: 1_000, finalizers: [] };
+  await file.write([sealJson({ metadata, spec: { ...object('a').spec, index }, status: {} })], 0);
+  await file.close();
+  const { collections } = await open(disk);
+  const stored = (await collections.get('a'))!;
+  assert.deepEqual(stored.spec.index, { ...index, quantization: 'none' });
+  assert.equal((await collections.replace(stored)).metadata.generation, 2, 'which is no change');
+});
+
 test('damage is CORRUPTION', async () => {
   for (const damage of ['flip', 'truncate'] as const) {
     const disk = newDisk();

@@ -7,6 +7,7 @@
 
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { indexDefaults } from '../domain/collection.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { systemErrorCode, type FileSystem } from '../kernel/file-system.ts';
@@ -191,7 +192,8 @@ class LocalObjectStore<T extends StoredObject> implements ObjectStore<T> {
     const bytes = await this.#options.fileSystem.readFile(path);
     const object = openSealedJson(bytes ?? new Uint8Array(0)) as T | undefined;
     if (object === undefined) throw new ShoalError('CORRUPTION', `${path} fails its checksum`, { details: { path } });
-    this.#objects.set(object.metadata.name, object.metadata.generation === undefined ? fromVersion01(object) : object);
+    const present = object.metadata.generation === undefined ? fromVersion01(object) : object;
+    this.#objects.set(object.metadata.name, this.#kind === 'collections' ? withIndexDefaults(present) : present);
   }
 
   #path(name: string): string {
@@ -221,6 +223,12 @@ function writtenOver(stored: ObjectMetadata, { deletionTimestampMs: _, ...given 
 
 function nextVersion(metadata: ObjectMetadata): ObjectMetadata {
   return { ...metadata, resourceVersion: String(Number(metadata.resourceVersion) + 1) };
+}
+
+/** What can be said of an index since the collection was made has its default, as the API server fills it in. */
+function withIndexDefaults<T extends StoredObject>(object: T): T {
+  const { spec } = object as unknown as VectorCollection;
+  return { ...object, spec: { ...spec, index: { ...indexDefaults, ...spec.index } } };
 }
 
 /** Version 0.1 had no generations and no finalizers, and told a deletion and a changed spec by the phase. */

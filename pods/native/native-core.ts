@@ -21,6 +21,9 @@ export interface CoreSnapshot {
 /** `[result, problem, sizeBytes, checksum]`; result 0 is done, 1 corrupt, 2 failed. */
 export type CoreImageOutcome = readonly [result: number, problem: string, sizeBytes: number, checksum: number];
 
+/** `[result, problem]`; result 0 is done, 1 for lack of memory, 2 of the disk. */
+export type CoreAddition = readonly [result: number, problem: string];
+
 /** Places of a search's answer, before counts (one per query), labels and distances (k per query each). */
 export const answerHeader = { cancelled: 0, scanned: 1, visited: 2, failed: 3, length: 4 } as const;
 
@@ -32,8 +35,8 @@ export interface NativeCore {
   create(dimension: number, metric: number, storage: number, m: number, efConstruction: number, exactDirectory: string): CoreIndex;
   /** Work under way ends early; every later call throws. */
   close(index: CoreIndex): void;
-  /** Labels count at once; resolves when the vectors are nodes, to false for lack of memory. `vectors` must not change. */
-  add(index: CoreIndex, labels: Uint32Array, vectors: Float32Array): Promise<boolean>;
+  /** Labels count at once; resolves when the vectors are nodes. `vectors` must not change. Of a failure some labels stay. */
+  add(index: CoreIndex, labels: Uint32Array, vectors: Float32Array): Promise<CoreAddition>;
   remove(index: CoreIndex, labels: Uint32Array): void;
   /** Resolves when `answer` is filled. `filterWords` and `queries` are copied. */
   search(

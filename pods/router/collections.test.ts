@@ -7,7 +7,7 @@ import type { RequestContext } from '../api/context.ts';
 import type { CollectionApi } from '../api/vector-api.ts';
 import { collectionSpec } from '../domain/collection.ts';
 import type { ShardService } from '../domain/shard-service.ts';
-import { ShoalError } from '../kernel/errors.ts';
+import { hasCode, ShoalError } from '../kernel/errors.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import type { CollectionHosting, VectorCollection } from '../metadata/objects.ts';
 import { ClusterMap } from './cluster-map.ts';
@@ -48,6 +48,12 @@ test('a collection that is made goes where this gateway says', async () => {
   assert.deepEqual(metadata.collections.stored.get('docs')!.spec, { ...collectionSpec(input), placement: hosting.placement });
 });
 
+test('what there is no way to quantise to is refused by name', async () => {
+  const { api, context } = setUp();
+  const index = { quantization: 'half' as 'int8' };
+  await assert.rejects(api.create(context, { ...input, index }), (error) => hasCode(error, 'INVALID_ARGUMENT') && /^index\.quantization must be one of none, int8$/.test((error as Error).message));
+});
+
 test('a change leaves its hosting as it is', async () => {
   const { metadata, api, context } = setUp();
   const { spec } = present(metadata);
@@ -62,6 +68,7 @@ test('one that is hosted elsewhere is the same collection when it is asked for a
   const { created, collection } = await api.create(context, input);
   assert.deepEqual([created, collection.spec], [false, collectionSpec(input)]);
   await assert.rejects(api.create(context, { ...input, dimension: 3 }), /exists with another dimension/);
+  await assert.rejects(api.create(context, { ...input, index: { quantization: 'int8' } }), /exists with another index/);
 });
 
 test('one that serves while a change of it is on its way is not being created', async () => {

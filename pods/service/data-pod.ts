@@ -93,6 +93,8 @@ export class DataPod {
   readonly #quarantined = new Map<string, { readonly registered: RegisteredReplica; readonly error: ShoalError }>();
   /** Replicas that are on their way to being quarantined. */
   readonly #closing = new Map<string, Promise<void>>();
+  /** Collections, by UID, whose vectors cannot be kept as they were asked for, once that was said. */
+  readonly #keptAsFloats = new Set<string>();
   #maintenanceTimer: Timer | undefined;
   #tickTimer: Timer | undefined;
   #maintenance: Promise<void> | undefined;
@@ -136,6 +138,7 @@ export class DataPod {
     const { options } = this;
     const shardUID = shard.metadata.uid;
     const registered = this.registry.find(shardUID) ?? (await this.registry.add(shardUID, shard.spec.collection.uid));
+    this.#checkQuantization(spec, registered.collectionUID);
     const authorityStore = new ShardAuthorityStore(options.metadata.shards, shard.metadata.name, shardUID, options.random, this.mutations);
     try {
       const replica = await ShardReplica.open({
@@ -170,6 +173,14 @@ export class DataPod {
       if (hasCode(error, 'CORRUPTION')) this.#quarantined.set(shardUID, { registered, error: asShoalError(error) });
       throw error;
     }
+  }
+
+  /** Another implementation of the index than the collection was made for serves it all the same. */
+  #checkQuantization({ name, index }: CollectionSpec, collectionUID: string): void {
+    const { graphFactory, logger } = this.options;
+    if (index.type === 'flat' || graphFactory.quantizations.includes(index.quantization) || this.#keptAsFloats.has(collectionUID)) return;
+    this.#keptAsFloats.add(collectionUID);
+    logger.warn({ collection: name, quantization: index.quantization }, 'hnswlib-node cannot quantise: the collection is kept in floats, which takes more memory and finds the same');
   }
 
   /** The shard's object was read: who leads, who is in sync. */

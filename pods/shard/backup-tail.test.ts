@@ -27,6 +27,7 @@ async function catchingUp(): Promise<{ open: OpenReplica; letThrough: () => void
   const fileSystem = faultyFileSystem({ random });
   const inner = simulatedGraphFactory(fileSystem, random);
   const factory: VectorIndexFactory = {
+    quantizations: inner.quantizations,
     load: (...args) => inner.load(...args),
     async create(of) {
       const graph = await inner.create(of);

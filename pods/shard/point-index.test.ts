@@ -9,6 +9,7 @@ import { describe, test } from 'node:test';
 import { simulatedGraphFactory } from '../../e2e/sim/simulated-graph.ts';
 import { LabelBits } from '../domain/label-set.ts';
 import type { IndexParameters, VectorIndexFactory } from '../index/vector-index.ts';
+import { ShoalError } from '../kernel/errors.ts';
 import { faultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import { below, seededRandom, type Random } from '../kernel/random.ts';
@@ -145,6 +146,35 @@ test('a label is reused only when no search that began before can hold it', asyn
   assert.equal(shard.change([Float32Array.of(3, 3)])[0], first);
 });
 
+test('points that a full disk keeps out of the graph stay in the tail, and move when a later write finds room', async () => {
+  const random = seededRandom(11);
+  const inner = simulatedGraphFactory(faultyFileSystem({ random }), random);
+  let isFull = true;
+  const factory: VectorIndexFactory = {
+    ...inner,
+    async create(of) {
+      const graph = await inner.create(of);
+      const add = graph.add.bind(graph);
+      graph.add = (labels, vectors) => (isFull ? Promise.reject(new ShoalError('STORAGE_READ_ONLY', 'full')) : add(labels, vectors));
+      return graph;
+    },
+  };
+  const shard = new Shard(random, { flatFloatsMax: 4, tailFloatsMax: 4 }, factory);
+  const labels = shard.change(Array.from({ length: 30 }, () => randomVector(random)));
+  await assert.rejects(shard.index.settled(), { code: 'STORAGE_READ_ONLY' });
+  // Writers do not wait for room that there will not be.
+  (await shard.index.reserveRoom(10, AbortSignal.timeout(1_000)))();
+  shard.change([randomVector(random)], labels.slice(0, 5));
+  await assert.rejects(shard.index.settled(), { code: 'STORAGE_READ_ONLY' });
+  assert.equal(shard.index.graphPointCount, 0);
+  assert.equal((await shard.search(randomVector(random), 26)).length, 26);
+  isFull = false;
+  shard.change([randomVector(random)]);
+  await shard.index.settled();
+  assert.deepEqual([shard.index.graphPointCount, shard.index.tailPointCount], [27, 0]);
+  assert.equal((await shard.search(randomVector(random), 27)).length, 27);
+});
+
 describe('back-pressure', () => {
   /** A graph whose additions wait until they are let through. */
   function heldFactory(random: Random): { factory: VectorIndexFactory; letThrough: () => void } {
@@ -153,6 +183,7 @@ describe('back-pressure', () => {
     return {
       letThrough: gate.resolve,
       factory: {
+        quantizations: inner.quantizations,
         load: (...args) => inner.load(...args),
         async create(of) {
           const graph = await inner.create(of);

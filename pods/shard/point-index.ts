@@ -14,6 +14,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { hasCode } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { limits } from '../kernel/limits.ts';
 import { FlatIndex } from '../index/flat-index.ts';
@@ -276,7 +277,7 @@ export class PointIndex {
   }
 
   #wakeMover(): void {
-    if (!this.#mayMove || this.#mover !== undefined || this.#closed || this.#failure !== undefined || !this.#needsGraph()) return;
+    if (!this.#mayMove || this.#mover !== undefined || this.#closed || (this.#failure !== undefined && !mayPass(this.#failure)) || !this.#needsGraph()) return;
     this.#mover = this.#move().then(
       () => {
         this.#mover = undefined;
@@ -287,8 +288,10 @@ export class PointIndex {
         this.#mover = undefined;
         if (this.#closed) return;
         // The points stay in the tail and are found there; only speed is lost, and memory.
+        if (this.#failure === undefined) {
+          this.#options.logger.error({ error }, `the graph takes no more points; searches scan the tail until ${mayPass(error) ? 'a later write finds that it does' : 'the next start'}`);
+        }
         this.#failure = error as Error;
-        this.#options.logger.error({ error }, 'the graph takes no more points; searches scan the tail until the next start');
         this.#admitWaiters();
       },
     );
@@ -305,7 +308,13 @@ export class PointIndex {
       this.#movingDeadCount = 0;
       const vectors = new Float32Array(batch.length * parameters.dimension);
       batch.forEach((label, i) => this.#tail.readVector(label, vectors, i * parameters.dimension));
-      await this.#graph.add(Uint32Array.from(batch), vectors);
+      try {
+        await this.#graph.add(Uint32Array.from(batch), vectors);
+      } catch (error) {
+        if (mayPass(error)) this.#giveBack(batch);
+        throw error;
+      }
+      this.#failure = undefined;
       for (const label of batch) this.#graphLabels.add(label);
       this.#moving = new Set();
       this.#movingDeadCount = 0;
@@ -324,6 +333,15 @@ export class PointIndex {
     }
     if (this.#unmovedStart > 65_536) this.#compactUnmoved();
     return [...batch];
+  }
+
+  /** A batch of which the graph has nothing. */
+  #giveBack(batch: readonly number[]): void {
+    const { labels } = this.#options;
+    this.#moving = new Set();
+    this.#movingDeadCount = 0;
+    this.#retire(batch.filter((label) => !labels.isLive(label)));
+    for (const label of batch) if (labels.isLive(label)) this.#unmoved.push(label);
   }
 
   #compactUnmoved(): void {
@@ -369,6 +387,11 @@ export class PointIndex {
       },
     );
   }
+}
+
+/** A full disk: the graph is as it was, and may take the points later. */
+function mayPass(error: unknown): boolean {
+  return hasCode(error, 'STORAGE_READ_ONLY');
 }
 
 /** The nearest k live labels of both, a label that is in both once; and how many dead ones were passed over. */

@@ -15,7 +15,7 @@ import { checkpointsOf, OpenReplica, vectorOf, type ReplicaDisk } from './replic
 const pointCount = 500;
 
 async function temporaryDisk(context: TestContext, indexImplementation: 'native' | 'hnswlib'): Promise<ReplicaDisk> {
-  const graphFactory = graphFactoryOf({ indexImplementation, indexThreads: 0 }, silentLogger);
+  const graphFactory = graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory: tmpdir() }, silentLogger);
   const directory = await mkdtemp(join(tmpdir(), 'shoal-replica-'));
   context.after(() => rm(directory, { recursive: true, force: true }));
   return {

@@ -14,6 +14,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
+import { indexParametersOf } from '../index/index-parameters.ts';
 import type { IndexParameters, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import { LabelBits } from '../domain/label-set.ts';
 import { PayloadIndexes } from '../payload/payload-indexes.ts';
@@ -67,12 +68,7 @@ export async function recoverReplica(options: RecoveryOptions): Promise<Recovere
   const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
   const replicaState = await readReplicaState(store, localReplica);
   const checkpoint = await checkpoints.newest(replicaState.appliedSeq);
-  const parameters: IndexParameters = {
-    dimension: spec.dimension,
-    metric: spec.metric,
-    m: spec.index.m,
-    efConstruction: spec.index.efConstruction,
-  };
+  const parameters = indexParametersOf(spec);
   // Begun first: it has a thread of its own.
   const loading = checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters);
   loading?.catch(() => undefined);

@@ -11,6 +11,7 @@ import type { Consistency } from '../domain/consistency.ts';
 import type { ReplicaReport } from '../domain/pod-service.ts';
 import type { ShardStatistics } from '../domain/shard-statistics.ts';
 import { withSignal } from '../kernel/deadline.ts';
+import { indexParametersOf } from '../index/index-parameters.ts';
 import type { ReplicaLog } from '../log/log.ts';
 import { isInSync, type Authority, type AuthorityStore } from '../replication/authority.ts';
 import { ReplicationDriver } from '../replication/driver.ts';
@@ -70,7 +71,6 @@ export class ShardReplica {
   }
 
   private constructor(options: ReplicaOptions, recovered: RecoveredReplica) {
-    const { dimension, metric, index } = options.spec;
     this.#options = options;
     this.#recovered = recovered;
     this.shardUID = options.shardUID;
@@ -79,7 +79,7 @@ export class ShardReplica {
     this.#checkpointer = new Checkpointer({
       state: recovered.state,
       checkpoints: recovered.checkpoints,
-      parameters: { dimension, metric, m: index.m, efConstruction: index.efConstruction },
+      parameters: indexParametersOf(options.spec),
       applied: this.#applied,
       checkpointSeq: recovered.checkpointSeq,
       clock: options.clock,

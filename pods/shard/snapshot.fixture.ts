@@ -5,8 +5,9 @@ import { systemClock } from '../kernel/clock.ts';
 import type { FileSystem } from '../kernel/file-system.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { seededRandom } from '../kernel/random.ts';
-import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
+import { collectionSpec, type CollectionSpec, type Quantization } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
+import { indexParametersOf } from '../index/index-parameters.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { LogEntry, PodLog } from '../log/log.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -26,7 +27,8 @@ const encoder = new TextEncoder();
 /** Makes a few thousand points several answers long. */
 const filler = 'x'.repeat(400);
 
-export const testSpec: CollectionSpec = collectionSpec({ name: 'test', dimension, metric: 'euclidean', payloadIndexes: [{ field: 'parity', type: 'keyword' }] });
+const specWith = (quantization: Quantization): CollectionSpec =>
+  collectionSpec({ name: 'test', dimension, metric: 'euclidean', index: { quantization }, payloadIndexes: [{ field: 'parity', type: 'keyword' }] });
 
 export interface TestPod {
   readonly store: KeyValueStore;
@@ -34,6 +36,8 @@ export interface TestPod {
   readonly fileSystem: FileSystem;
   readonly checkpoints: (localReplica: number) => string;
   readonly graphFactory: VectorIndexFactory;
+  /** Of its replicas' collection; none unless said. */
+  readonly quantization?: Quantization;
 }
 
 export function checkpointsUnder(root: string): (localReplica: number) => string {
@@ -71,7 +75,7 @@ export class TestReplica {
     const log = pod.log.replica(localReplica);
     const recovered = await recoverReplica({
       localReplica,
-      spec: testSpec,
+      spec: specWith(pod.quantization ?? 'none'),
       store: pod.store,
       fileSystem: pod.fileSystem,
       checkpointDirectory: pod.checkpoints(localReplica),
@@ -90,11 +94,10 @@ export class TestReplica {
     this.recovered = recovered;
     this.warnings = warnings;
     this.applied = new AppliedSeq(recovered.replicaState.appliedSeq);
-    const { metric, index } = testSpec;
     this.checkpointer = new Checkpointer({
       state: recovered.state,
       checkpoints: recovered.checkpoints,
-      parameters: { dimension, metric, m: index.m, efConstruction: index.efConstruction },
+      parameters: indexParametersOf(specWith(pod.quantization ?? 'none')),
       applied: this.applied,
       checkpointSeq: recovered.checkpointSeq,
       clock: systemClock,
@@ -192,6 +195,7 @@ export function countingFactory(factory: VectorIndexFactory): VectorIndexFactory
   };
   return {
     counts,
+    quantizations: factory.quantizations,
     create: async (parameters) => counting(await factory.create(parameters)),
     async load(parameters, directory, parts) {
       const graph = counting(await factory.load(parameters, directory, parts));

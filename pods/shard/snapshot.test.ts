@@ -15,6 +15,7 @@ import { faultyFileSystem, type FaultyFileSystem } from '../kernel/faulty-file-s
 import { limits } from '../kernel/limits.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
 import { seededRandom, systemRandom } from '../kernel/random.ts';
+import { quantizations, type Quantization } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
 import { graphFactoryOf } from '../index/graph-factory.ts';
 import { silentLogger } from '../kernel/logger.ts';
@@ -32,10 +33,10 @@ const identity = { shardUID: 'shard', incarnation: 'new' };
 const from = 1;
 const to = 7;
 
-async function realPod(context: TestContext): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
+async function realPod(context: TestContext, quantization: Quantization = 'none'): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-transfer-'));
   const open: TestPod[] = [];
-  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0 }, silentLogger));
+  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0, dataDirectory: tmpdir() }, silentLogger));
   const close = async (): Promise<void> => {
     for (const { log, store } of open.splice(0)) {
       await log.close();
@@ -50,6 +51,7 @@ async function realPod(context: TestContext): Promise<TestPod & { readonly reope
       fileSystem: nodeFileSystem,
       checkpoints: checkpointsUnder(directory),
       graphFactory,
+      quantization,
     };
     open.push(pod);
     return pod;
@@ -116,51 +118,53 @@ async function usedReplica(pod: TestPod, pointCount: number): Promise<TestReplic
   return replica;
 }
 
-test('from one RocksDB to another: the state of one moment, its graph included, while the first goes on', async (context) => {
-  const here = await realPod(context);
-  const replica = await usedReplica(here, 3_000);
-  const expected = { stored: await replica.stored(), contents: await replica.contents() };
-  const { value: appliedSeq } = replica.applied;
-  const there = await realPod(context);
-  const source = sourceOf(here);
-  let answerCount = 0;
-  const progress: number[] = [];
-  const busy: Pick<PodService, 'snapshot'> = {
-    async snapshot(request, signal) {
-      const answer = await source.answer(request, originOf(replica), signal);
-      // New points, replaced and deleted ones, and a newer checkpoint, which removes the one that is being sent.
-      await replica.upsert(4, 100 + answerCount * 10, 20, 2);
-      await replica.delete(4, [answerCount + 50]);
-      if (answerCount++ === 0) await replica.checkpoint();
-      return answer;
-    },
-  };
-  const installed = await install(busy, there, { adoptedTerm: 9, onProgress: (at) => progress.push(at) });
-  assert.deepEqual(installed, { appliedSeq, appliedTerm: 3, hasCheckpoint: true });
-  assert.ok(answerCount >= 2, `${answerCount} answers`);
-  assert.deepEqual(progress, progress.toSorted((a, b) => a - b));
-  assert.equal(progress.at(-1), 1);
-  assert.equal(source.pinnedSeq(from), appliedSeq, 'the log is held back until the receiver has caught up');
+for (const quantization of quantizations) {
+  test(`from one RocksDB to another: the state of one moment, its graph included, while the first goes on; quantization ${quantization}`, async (context) => {
+    const here = await realPod(context, quantization);
+    const replica = await usedReplica(here, 3_000);
+    const expected = { stored: await replica.stored(), contents: await replica.contents() };
+    const { value: appliedSeq } = replica.applied;
+    const there = await realPod(context, quantization);
+    const source = sourceOf(here);
+    let answerCount = 0;
+    const progress: number[] = [];
+    const busy: Pick<PodService, 'snapshot'> = {
+      async snapshot(request, signal) {
+        const answer = await source.answer(request, originOf(replica), signal);
+        // New points, replaced and deleted ones, and a newer checkpoint, which removes the one that is being sent.
+        await replica.upsert(4, 100 + answerCount * 10, 20, 2);
+        await replica.delete(4, [answerCount + 50]);
+        if (answerCount++ === 0) await replica.checkpoint();
+        return answer;
+      },
+    };
+    const installed = await install(busy, there, { adoptedTerm: 9, onProgress: (at) => progress.push(at) });
+    assert.deepEqual(installed, { appliedSeq, appliedTerm: 3, hasCheckpoint: true });
+    assert.ok(answerCount >= 2, `${answerCount} answers`);
+    assert.deepEqual(progress, progress.toSorted((a, b) => a - b));
+    assert.equal(progress.at(-1), 1);
+    assert.equal(source.pinnedSeq(from), appliedSeq, 'the log is held back until the receiver has caught up');
 
-  const pod = await there.reopen();
-  const { adoptedTerm, lastSeq, lastTerm, firstSeq } = pod.log.replica(to);
-  assert.deepEqual({ adoptedTerm, lastSeq, lastTerm, firstSeq }, { adoptedTerm: 9, lastSeq: appliedSeq, lastTerm: 3, firstSeq: appliedSeq + 1 });
-  assert.deepEqual(decodeReplicaState((await pod.store.get(replicaStateKey(to)))!), { appliedSeq, commitSeq: appliedSeq, term: 3 });
-  const copy = await TestReplica.open(pod, to);
-  await copy.recovered.state.index.settled();
-  // 20 points were replaced after the checkpoint: they alone are inserted; everything else came with the graph.
-  assert.deepEqual([there.counts.inserted, there.counts.loaded], [20, 2_997]);
-  assert.deepEqual([await copy.stored(), await copy.contents(), copy.warnings], [expected.stored, expected.contents, []]);
+    const pod = await there.reopen();
+    const { adoptedTerm, lastSeq, lastTerm, firstSeq } = pod.log.replica(to);
+    assert.deepEqual({ adoptedTerm, lastSeq, lastTerm, firstSeq }, { adoptedTerm: 9, lastSeq: appliedSeq, lastTerm: 3, firstSeq: appliedSeq + 1 });
+    assert.deepEqual(decodeReplicaState((await pod.store.get(replicaStateKey(to)))!), { appliedSeq, commitSeq: appliedSeq, term: 3 });
+    const copy = await TestReplica.open(pod, to);
+    await copy.recovered.state.index.settled();
+    // 20 points were replaced after the checkpoint: they alone are inserted; everything else came with the graph.
+    assert.deepEqual([there.counts.inserted, there.counts.loaded], [20, 2_997]);
+    assert.deepEqual([await copy.stored(), await copy.contents(), copy.warnings], [expected.stored, expected.contents, []]);
 
-  // And it goes on from there with the entries that followed.
-  for await (const entry of here.log.replica(from).read(appliedSeq + 1, replica.applied.value)) await copy.replay(entry);
-  assert.deepEqual(await copy.contents(), await replica.contents());
-  source.finish(identity.shardUID, identity.incarnation);
-  assert.equal(source.pinnedSeq(from), Infinity);
-  await source.close();
-  await copy.close();
-  await replica.close();
-});
+    // And it goes on from there with the entries that followed.
+    for await (const entry of here.log.replica(from).read(appliedSeq + 1, replica.applied.value)) await copy.replay(entry);
+    assert.deepEqual(await copy.contents(), await replica.contents());
+    source.finish(identity.shardUID, identity.incarnation);
+    assert.equal(source.pinnedSeq(from), Infinity);
+    await source.close();
+    await copy.close();
+    await replica.close();
+  });
+}
 
 test('the next parts are asked for while the last ones are being written', { timeout: 30_000 }, async () => {
   const replica = await usedReplica(await memoryPod(1), 4_000);

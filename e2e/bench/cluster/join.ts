@@ -101,7 +101,7 @@ export async function runJoinBenchmark(options: BenchmarkOptions): Promise<void>
 async function importAll({ cluster, dataset }: Bench): Promise<{ seconds: number; drainedSeconds: number }> {
   const client = new BenchClient(cluster.gateways[0]!.grpcAddress, cluster.key);
   try {
-    await client.createCollection(collectionName, dataset.dimension, { replicas: 1, minInSync: 1 });
+    await client.createCollection(collectionName, dataset.dimension, { replication: { replicas: 1, minInSync: 1 } });
     await cluster.whole(collectionName);
     const startedMs = performance.now();
     const elapsed = (): number => (performance.now() - startedMs) / 1_000;

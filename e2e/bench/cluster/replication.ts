@@ -94,7 +94,7 @@ export async function runReplicationBenchmark(options: BenchmarkOptions): Promis
 
 async function fill({ cluster, clients, vectors }: Bench, target: Target): Promise<void> {
   const { name, replicas } = target;
-  await clients[0]!.createCollection(name, dimension, { replicas, minInSync: Math.min(2, replicas) });
+  await clients[0]!.createCollection(name, dimension, { replication: { replicas, minInSync: Math.min(2, replicas) } });
   await cluster.whole(name);
   for (let row = 0; row < pointCount; row += 500) target.tokens = await upsert(clients[0]!, vectors, target, row, 500);
 }

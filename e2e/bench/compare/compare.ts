@@ -16,11 +16,11 @@ import { graphParameters, topK, type Peer } from './peer.ts';
 import { chroma } from './peers/chroma.ts';
 import { hnswlib, hnswlibForNode, lancedb, milvus, milvusLite, usearch } from './peers/libraries.ts';
 import { qdrantAt } from './peers/qdrant.ts';
-import { shoal } from './peers/shoal.ts';
+import { shoal, shoalInt8 } from './peers/shoal.ts';
 import { weaviate, weaviateAt } from './peers/weaviate.ts';
 import { comparisonTables, type PeerResult } from './tables.ts';
 
-const started: Readonly<Record<string, () => Peer>> = { shoal, hnswlib, 'hnswlib-node': hnswlibForNode, usearch, chroma, weaviate, 'milvus-lite': milvusLite, lancedb };
+const started: Readonly<Record<string, () => Peer>> = { shoal, 'shoal-int8': shoalInt8, hnswlib, 'hnswlib-node': hnswlibForNode, usearch, chroma, weaviate, 'milvus-lite': milvusLite, lancedb };
 const addressed: Readonly<Record<string, (address: string) => Peer>> = { qdrant: qdrantAt, weaviate: weaviateAt, milvus };
 
 /** Its own flags, because they are others than those of the benchmarks of Shoal alone. Returns the exit code. */

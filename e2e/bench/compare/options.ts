@@ -6,7 +6,7 @@ export const datasetNames = ['glove', 'text'] as const;
 export type DatasetName = (typeof datasetNames)[number];
 
 /** In the order in which they run. */
-export const peerNames = ['shoal', 'hnswlib', 'hnswlib-node', 'usearch', 'chroma', 'weaviate', 'milvus-lite', 'lancedb'] as const;
+export const peerNames = ['shoal', 'shoal-int8', 'hnswlib', 'hnswlib-node', 'usearch', 'chroma', 'weaviate', 'milvus-lite', 'lancedb'] as const;
 /** Servers that somebody else has started: given with an address. */
 export const remoteNames = ['qdrant', 'weaviate', 'milvus'] as const;
 

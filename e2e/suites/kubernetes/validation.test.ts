@@ -65,6 +65,8 @@ const cases: readonly Case[] = [
   { kind: 'VectorCollection', message: 'index.type is immutable: the graph has been built with it', what: 'flat', before: collection, after: { ...collection, index: { ...collection.index, type: 'flat' } } },
   { kind: 'VectorCollection', message: 'index.m is immutable: the graph has been built with it', what: 'more links', before: collection, after: { ...collection, index: { ...collection.index, m: 17 } } },
   { kind: 'VectorCollection', message: 'index.efConstruction is immutable: the graph has been built with it', what: 'another breadth', before: collection, after: { ...collection, index: { ...collection.index, efConstruction: 99 } } },
+  { kind: 'VectorCollection', message: 'index.quantization is immutable: the graph has been built with it', what: 'codes where there were none', before: collection, after: { ...collection, index: { ...collection.index, quantization: 'int8' } } },
+  { kind: 'VectorCollection', message: 'index.quantization is immutable: the graph has been built with it', what: 'back to none by leaving it out', before: { ...collection, index: { quantization: 'int8' } }, after: { ...collection, index: {} } },
   { kind: 'VectorCollection', message: 'placement takes exactly one of pool and dedicated', what: 'both', after: { ...collection, placement: { pool: 'default', dedicated: {} } } },
   { kind: 'VectorCollection', message: 'placement takes exactly one of pool and dedicated', what: 'neither', after: { ...collection, placement: {} } },
   { kind: 'VectorCollection', message: 'placement cannot change between pool and dedicated', what: 'from pods of its own to a pool', before: collection, after: { ...collection, placement: { pool: 'default' } } },

@@ -18,6 +18,7 @@ export interface CreateOptions {
   readonly m?: number;
   readonly efConstruction?: number;
   readonly efSearch?: number;
+  readonly quantization?: string;
   readonly payloadIndex?: readonly string[];
 }
 
@@ -29,7 +30,7 @@ export async function createCollection(context: CommandContext, [name]: readonly
       metric: options.metric,
       shards: options.shards,
       replication: { replicas: options.replicas, minInSync: options.minInSync },
-      index: { type: options.index, m: options.m, efConstruction: options.efConstruction, efSearch: options.efSearch },
+      index: { type: options.index, m: options.m, efConstruction: options.efConstruction, efSearch: options.efSearch, quantization: options.quantization },
       payloadIndexes: payloadIndexes(options.payloadIndex),
     }),
   );
@@ -109,6 +110,6 @@ function collectionPage(collection: Collection): Listing {
         Number(statistics?.tailPointCount ?? 0), Number(statistics?.appliedSeq ?? 0), Number(statistics?.checkpointSeq ?? 0), byteText(Number(statistics?.indexMemoryBytes ?? 0)),
       ];
     }),
-    footer: `\n${spec?.name}: ${collection.phase}, ${collection.pointCount} points of dimension ${spec?.dimension}, ${spec?.metric}, ${spec?.index?.type} (m ${spec?.index?.m}, ef construction ${spec?.index?.efConstruction}, ef search ${spec?.index?.efSearch}); payload indexes: ${indexes === '' ? 'none' : indexes}`,
+    footer: `\n${spec?.name}: ${collection.phase}, ${collection.pointCount} points of dimension ${spec?.dimension}, ${spec?.metric}, ${spec?.index?.type} (m ${spec?.index?.m}, ef construction ${spec?.index?.efConstruction}, ef search ${spec?.index?.efSearch}, quantization ${spec?.index?.quantization}); payload indexes: ${indexes === '' ? 'none' : indexes}`,
   };
 }

@@ -1,7 +1,7 @@
 /** The tree of all commands: what `--help` and shell completion know. */
 
 import { Command, Option } from 'commander';
-import { indexDefaults } from '../../domain/collection.ts';
+import { indexDefaults, quantizations } from '../../domain/collection.ts';
 import { metrics } from '../../domain/metric.ts';
 import { limits } from '../../kernel/limits.ts';
 import { exitCodeHelp } from '../exit-codes.ts';
@@ -59,6 +59,7 @@ function collectionCommands(parts: ProgramParts): Command[] {
         .addOption(integer('--m <n>', `links of each point in the graph (default: ${indexDefaults.m})`, { min: 2, max: 128 }))
         .addOption(integer('--ef-construction <n>', `breadth while building the graph (default: ${indexDefaults.efConstruction})`, { min: 4, max: 4_096 }))
         .addOption(efSearch())
+        .addOption(choice('--quantization <form>', `how the graph keeps vectors: int8 takes less memory (default: ${indexDefaults.quantization})`, quantizations))
         .addOption(payloadIndex()),
       command(parts, 'list', 'list the collections', ['shoal collection list', 'shoal collection list --output json'], async () => (await load()).listCollections),
       command(parts, 'get <name>', 'show a collection and its shards', ['shoal collection get docs'], async () => (await load()).getCollection).argument('<name>', 'name of the collection'),

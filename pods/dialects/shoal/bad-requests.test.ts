@@ -54,6 +54,7 @@ const overHttpOnly: readonly [route: string, body: unknown, code: string, messag
   [`POST ${one}/points`, [point], 'INVALID_ARGUMENT', 'the body must be a JSON object'],
   ['POST /shoal/v1/collections', { name: 'a', dimension: 0 }, 'INVALID_ARGUMENT', 'dimension must be an integer from 1 to 16384'],
   ['POST /shoal/v1/collections', { name: 'a', dimension: 1, metric: 'l2' }, 'INVALID_ARGUMENT', 'metric must be one of cosine, euclidean, dot'],
+  ['POST /shoal/v1/collections', { name: 'a', dimension: 1, index: { quantization: 'binary' } }, 'INVALID_ARGUMENT', 'index.quantization must be one of none, int8'],
   ['POST /shoal/v1/collections', { dimension: 1 }, 'INVALID_ARGUMENT', 'name is required'],
   [`POST ${one}/search`, { vector: [1], topK: 0 }, 'INVALID_ARGUMENT', 'topK must be an integer from 1 to 10000'],
   [`POST ${one}/search`, { vector: [1], top_k: 5 }, 'UNKNOWN_FIELD', 'top_k is not known here; known are vector, packedVector, topK, filter, ef, exact, scoreThreshold, includeVector, includePayload, packVectors, consistency, partialAfterMs, countVisited'],

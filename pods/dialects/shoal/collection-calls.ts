@@ -4,7 +4,7 @@ import { CollectionServiceService } from '../../../proto/gen/shoal/v1/collection
 import type * as wire from '../../../proto/gen/shoal/v1/collection.ts';
 import type { RequestContext } from '../../api/context.ts';
 import type { CollectionDescription, ShardDescription, VectorApi } from '../../api/vector-api.ts';
-import type { CollectionInput, CollectionSpec, IndexSpec } from '../../domain/collection.ts';
+import { quantizations, type CollectionInput, type CollectionSpec, type IndexSpec } from '../../domain/collection.ts';
 import { payloadIndexTypes, type PayloadIndexSpec, type PayloadIndexType } from '../../domain/filter.ts';
 import { metrics, type Metric } from '../../domain/metric.ts';
 import { limits } from '../../kernel/limits.ts';
@@ -31,10 +31,14 @@ function collectionInput({ name, dimension, metric, shards, replication, index, 
       metric: metric as Metric | undefined,
       shards,
       replication: replication && replicationInput(replication),
-      index: index && present({ type: index.type as IndexSpec['type'] | undefined, m: index.m, efConstruction: index.efConstruction, efSearch: index.efSearch }),
+      index: index && indexInput(index),
     }),
     payloadIndexes: payloadIndexSpecs(payloadIndexes),
   };
+}
+
+function indexInput({ type, m, efConstruction, efSearch, quantization }: wire.IndexSpec): Partial<IndexSpec> {
+  return present({ type: type as IndexSpec['type'] | undefined, m, efConstruction, efSearch, quantization: quantization as IndexSpec['quantization'] | undefined });
 }
 
 function replicationInput({ replicas, minInSync }: wire.Replication): Partial<CollectionSpec['replication']> {
@@ -110,7 +114,16 @@ function shardMessage({ index, uid, hashRange, ready, because, term, primary, re
 
 const payloadIndexesType = list(named('PayloadIndex', object<wire.PayloadIndex>({ field: required(text), type: required(words(...payloadIndexTypes)) })));
 const replicationType = named('Replication', object<wire.Replication>({ replicas: optional(uint32), minInSync: optional(uint32) }));
-const indexType = named('Index', object<wire.IndexSpec>({ type: optional(words('hnsw', 'flat')), m: optional(uint32), efConstruction: optional(uint32), efSearch: optional(uint32) }));
+const indexType = named(
+  'Index',
+  object<wire.IndexSpec>({
+    type: optional(words('hnsw', 'flat')),
+    m: optional(uint32),
+    efConstruction: optional(uint32),
+    efSearch: optional(uint32),
+    quantization: optional(words(...quantizations)),
+  }),
+);
 
 const settings = {
   name: required(text),

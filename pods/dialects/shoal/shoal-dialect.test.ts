@@ -39,7 +39,7 @@ const description: CollectionDescription = {
     metric: 'dot',
     shards: 1,
     replication: { replicas: 1, minInSync: 1 },
-    index: { type: 'hnsw', m: 16, efConstruction: 128, efSearch: 256 },
+    index: { type: 'hnsw', m: 16, efConstruction: 128, efSearch: 256, quantization: 'int8' },
     payloadIndexes: [{ field: 'year', type: 'integer' }],
   },
   uid: 'uid-1',
@@ -124,14 +124,14 @@ const cases: readonly Case[] = [
   },
   {
     name: 'create a collection with every setting',
-    http: { route: `POST ${collections}`, body: { ...description.spec, replication: { replicas: 3 }, index: { type: 'flat', efSearch: 9 } } },
+    http: { route: `POST ${collections}`, body: { ...description.spec, replication: { replicas: 3 }, index: { type: 'hnsw', efSearch: 9, quantization: 'int8' } } },
     grpc: {
       method: 'createCollection',
-      request: CreateCollectionRequest.fromPartial({ name: 'docs', dimension: 3, metric: 'dot', shards: 1, replication: { replicas: 3 }, index: { type: 'flat', efSearch: 9 }, payloadIndexes: [{ field: 'year', type: 'integer' }] }),
+      request: CreateCollectionRequest.fromPartial({ name: 'docs', dimension: 3, metric: 'dot', shards: 1, replication: { replicas: 3 }, index: { type: 'hnsw', efSearch: 9, quantization: 'int8' }, payloadIndexes: [{ field: 'year', type: 'integer' }] }),
     },
     call: {
       method: 'collections.create',
-      args: [{ name: 'docs', dimension: 3, metric: 'dot', shards: 1, replication: { replicas: 3 }, index: { type: 'flat', efSearch: 9 }, payloadIndexes: [{ field: 'year', type: 'integer' }] }],
+      args: [{ name: 'docs', dimension: 3, metric: 'dot', shards: 1, replication: { replicas: 3 }, index: { type: 'hnsw', efSearch: 9, quantization: 'int8' }, payloadIndexes: [{ field: 'year', type: 'integer' }] }],
     },
     answer: { created: false, collection: description },
     reply: { created: false, collection: description },

@@ -11,6 +11,7 @@
 import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
 import type { Consistency, RequestContext } from '../../api/context.ts';
 import type { SearchAnswer, SearchHit, SearchRequest, ShardDescription, VectorApi } from '../../api/vector-api.ts';
+import { quantizations, type Quantization } from '../../domain/collection.ts';
 import { decodeFilter } from '../../domain/filter-json.ts';
 import { isMetric, metrics } from '../../domain/metric.ts';
 import type { Payload, PayloadValue } from '../../domain/point.ts';
@@ -27,10 +28,13 @@ const feedbackNames = { items: 'feedbackItems' };
 const getNames = { 'ids[0]': 'id' };
 const deleteNames = { 'points[0].id': 'id' };
 
-export async function createCollection(api: VectorApi, { name, dimension, distance }: wire.CreateCollectionRequest, context: RequestContext): Promise<wire.CreateCollectionResponse> {
+export async function createCollection(api: VectorApi, { name, dimension, distance, quantization }: wire.CreateCollectionRequest, context: RequestContext): Promise<wire.CreateCollectionResponse> {
   const metric = distance === '' ? 'cosine' : distance;
   if (!isMetric(metric)) throw invalid({ parent: undefined, key: 'distance' }, `must be one of ${metrics.join(', ')}`);
-  const { created } = await api.collections.create(context, { name, dimension, metric });
+  const isKnown = quantization === '' || (quantizations as readonly string[]).includes(quantization);
+  if (!isKnown) throw invalid({ parent: undefined, key: 'quantization' }, `must be one of ${quantizations.join(', ')}`);
+  const index = quantization === '' ? {} : { index: { quantization: quantization as Quantization } };
+  const { created } = await api.collections.create(context, { name, dimension, metric, ...index });
   if (!created) throw new ShoalError('COLLECTION_EXISTS', 'a collection of this name exists', { details: { field: 'name' } });
   return { success: true };
 }

@@ -47,17 +47,17 @@ const cases: readonly Case[] = [
   {
     name: 'create a collection, cosine unless named',
     http: { route: 'POST /v1/collections', body: { name: 'docs', dimension: 3 } },
-    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: '' } },
+    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: '', quantization: '' } },
     call: { method: 'collections.create', args: [{ name: 'docs', dimension: 3, metric: 'cosine' }] },
     answer: { created: true },
     reply: { success: true },
     messages: [{ success: true }],
   },
   {
-    name: 'create a collection with a distance, numbers as strings',
-    http: { route: 'POST /v1/collections', body: { name: 'docs', dimension: '3', distance: 'euclidean' } },
-    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: 'euclidean' } },
-    call: { method: 'collections.create', args: [{ name: 'docs', dimension: 3, metric: 'euclidean' }] },
+    name: 'create a collection with a distance and quantisation, numbers as strings',
+    http: { route: 'POST /v1/collections', body: { name: 'docs', dimension: '3', distance: 'euclidean', quantization: 'int8' } },
+    grpc: { method: 'createCollection', request: { name: 'docs', dimension: 3, distance: 'euclidean', quantization: 'int8' } },
+    call: { method: 'collections.create', args: [{ name: 'docs', dimension: 3, metric: 'euclidean', index: { quantization: 'int8' } }] },
     answer: { created: true },
     reply: { success: true },
     messages: [{ success: true }],
@@ -269,7 +269,8 @@ const upsert = 'POST /v1/collections/{collection}/points';
 const refused: readonly [route: string, body: unknown, code: ErrorCode, message: string][] = [
   ['POST /v1/collections', { name: 'docs', dimension: 3, distance: 'l2' }, 'INVALID_ARGUMENT', 'distance must be one of cosine, euclidean, dot'],
   ['POST /v1/collections', { name: 'docs', dimension: 'three' }, 'INVALID_ARGUMENT', 'dimension must be an integer from -2147483648 to 2147483647'],
-  ['POST /v1/collections', { name: 'docs', dimension: 3, metric: 'dot' }, 'UNKNOWN_FIELD', 'metric is not known here; known are name, dimension, distance'],
+  ['POST /v1/collections', { name: 'docs', dimension: 3, metric: 'dot' }, 'UNKNOWN_FIELD', 'metric is not known here; known are name, dimension, distance, quantization'],
+  ['POST /v1/collections', { name: 'docs', dimension: 3, quantization: 'pq' }, 'INVALID_ARGUMENT', 'quantization must be one of none, int8'],
   ['POST /v1/collections', { dimension: 3 }, 'INVALID_ARGUMENT', 'name is required'],
   ['POST /v1/collections', 'docs', 'INVALID_ARGUMENT', 'the body must be a JSON object'],
   [search, { vector: 'x' }, 'INVALID_ARGUMENT', 'vector must be an array of numbers'],
@@ -293,7 +294,7 @@ for (const [route, body, code, message] of refused) {
 }
 
 test('a collection that exists is an error, also with the same settings', async () => {
-  const request = { name: 'docs', dimension: 3, distance: '' };
+  const request = { name: 'docs', dimension: 3, distance: '', quantization: '' };
   await assert.rejects(overGrpc(vectronDialect, recordingApi({ created: false }).api, 'createCollection', request), { code: 'COLLECTION_EXISTS' });
 });
 

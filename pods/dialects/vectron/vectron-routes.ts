@@ -58,7 +58,7 @@ const stringMap = optional(mapOf(text), () => new Map<string, string>());
 
 const pointType = named('Point', message<wire.Point>({ id: textField, vector: optional(floats, () => []), payload: stringMap }));
 
-const createType = named('CreateCollectionRequest', message<wire.CreateCollectionRequest>({ name: required(text), dimension: required(int32), distance: textField }));
+const createType = named('CreateCollectionRequest', message<wire.CreateCollectionRequest>({ name: required(text), dimension: required(int32), distance: textField, quantization: textField }));
 
 /** A request that only names a collection. */
 const nameType = message<{ name: string }>({ name: required(text) });

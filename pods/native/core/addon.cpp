@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "addon-calls.h"
@@ -126,7 +127,16 @@ static napi_value closeIndex(napi_env env, napi_callback_info info) {
   return undefinedIn(env);
 }
 
-// (index, labels, vectors) → true, or false for lack of memory
+// [result, problem]; result 0 is done, 1 for lack of memory, 2 of the disk
+static napi_value additionTo(napi_env env, int result, const std::string& problem) {
+  napi_value array;
+  napi_create_array_with_length(env, 2, &array);
+  napi_set_element(env, array, 0, numberTo(env, result));
+  napi_set_element(env, array, 1, stringTo(env, problem));
+  return array;
+}
+
+// (index, labels, vectors) → [result, problem]
 static napi_value add(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Index* index = indexOf(env, arguments[0]);
@@ -140,23 +150,20 @@ static napi_value add(napi_env env, napi_callback_info info) {
   Calls& calls = callsOf(env);
   napi_value promise;
   Calls::Call* call = calls.begin(env, {vectors.buffer}, &promise);
-  const auto done = [&calls, call](AddJob& job) {
-    const bool isDone = !job.hasFailed();
-    calls.end(call, [isDone](napi_env env) {
-      napi_value value;
-      napi_get_boolean(env, isDone, &value);
-      return value;
+  const auto done = [&calls, call, index = index->shared_from_this()](AddJob& job) {
+    const int result = !job.hasFailed() ? 0 : job.isDiskProblem() ? 2 : 1;
+    const auto failed = result == 0 ? nullptr : index;
+    calls.end(call, [result, problem = job.problem(), slots = job.failedSlots(), failed](napi_env env) {
+      if (failed != nullptr) failed->withdraw(slots);
+      return additionTo(env, result, problem);
     });
   };
   try {
     std::vector<uint32_t> slots = index->assign(static_cast<uint32_t*>(labels.data), labels.length);
     index->pool().submit(std::make_shared<AddJob>(index->shared_from_this(), std::move(slots), static_cast<float*>(vectors.data), done));
-  } catch (const std::exception&) {
-    calls.end(call, [](napi_env env) {
-      napi_value value;
-      napi_get_boolean(env, false, &value);
-      return value;
-    });
+  } catch (const std::exception& failure) {
+    const int result = dynamic_cast<const std::system_error*>(&failure) != nullptr ? 2 : 1;
+    calls.end(call, [result, problem = std::string(failure.what())](napi_env env) { return additionTo(env, result, problem); });
   }
   return promise;
 }

@@ -17,7 +17,7 @@ class ExactRows {
   ExactRows(const ExactRows&) = delete;
 
   size_t rowBytes() const { return rowBytes_; }
-  // Room for slots below `count`; throws std::system_error. By one thread at a time.
+  // Room for slots below `count`; throws std::system_error, also while there is little space left. By one thread at a time.
   void grow(uint32_t count);
   // Throws std::system_error.
   void write(uint32_t slot, const float* components);
@@ -29,10 +29,16 @@ class ExactRows {
  private:
   static constexpr uint32_t shift = 14;
 
+  [[noreturn]] void fail() const;
+  void checkRoom() const;
+
   const size_t rowBytes_;
   const size_t chunkBytes_;
+  const std::string directory_;
   int descriptor_ = -1;
   size_t chunkCount_ = 0;
+  // Slots for which there was room when it was last looked at.
+  uint32_t checkedCount_ = 0;
   const std::unique_ptr<std::atomic<char*>[]> chunks_;
 };
 

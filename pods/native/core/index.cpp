@@ -43,8 +43,9 @@ uint32_t Index::takeSlot() {
 
 std::vector<uint32_t> Index::assign(const uint32_t* labels, size_t count) {
   remove(labels, count);
-  std::vector<uint32_t> slots(count);
-  {
+  std::vector<uint32_t> slots;
+  slots.reserve(count);
+  try {
     std::lock_guard<std::mutex> lock(slotsMutex_);
     for (size_t i = 0; i < count; i++) {
       growLabels(labels[i]);
@@ -59,11 +60,27 @@ std::vector<uint32_t> Index::assign(const uint32_t* labels, size_t count) {
       graph_.slots().state(slot).store(SlotState::Pending);
       graph_.slots().label(slot).store(labels[i]);
       slotPlace(labels[i]).store(slot + 1);
-      slots[i] = slot;
+      slots.push_back(slot);
       liveCount_++;
     }
+  } catch (...) {
+    withdraw(slots);
+    throw;
   }
   return slots;
+}
+
+void Index::withdraw(const std::vector<uint32_t>& slots) {
+  for (uint32_t slot : slots) {
+    const uint32_t label = graph_.slots().label(slot).load();
+    if (label != noLabel) {
+      slotPlace(label).store(0);
+      graph_.slots().label(slot).store(noLabel);
+      removedCount_++;
+      liveCount_--;
+    }
+    if (graph_.slots().state(slot).load() == SlotState::Pending) release({slot});
+  }
 }
 
 void Index::remove(const uint32_t* labels, size_t count) {

@@ -28,8 +28,11 @@ class Index : public std::enable_shared_from_this<Index> {
  public:
   Index(const GraphParameters& parameters, ThreadPool& pool);
 
-  // Slots for the labels, pending: an `AddJob` (jobs.h) makes them nodes.
+  // Slots for the labels, pending: an `AddJob` (jobs.h) makes them nodes. For lack of memory or disk it throws, and none is
+  // present.
   std::vector<uint32_t> assign(const uint32_t* labels, size_t count);
+  // Slots that an `AddJob` failed to make nodes of: their labels are not present any more.
+  void withdraw(const std::vector<uint32_t>& slots);
   // Labels that are not present are passed over.
   void remove(const uint32_t* labels, size_t count);
 

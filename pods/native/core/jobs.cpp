@@ -2,6 +2,8 @@
 
 #include "jobs.h"
 
+#include <system_error>
+
 namespace shoal {
 
 static constexpr size_t scanBlock = 64;
@@ -125,7 +127,6 @@ AddJob::AddJob(std::shared_ptr<Index> index, std::vector<uint32_t> slots, const 
 
 void AddJob::run(uint32_t item, Scratch& scratch) {
   Graph& graph = index_->graph();
-  const Space& space = graph.space();
   const uint32_t slot = slots_[item];
   if (index_->isAbandoned()) return;
   Epochs::Guard guard(Epochs::ofProcess());
@@ -134,12 +135,33 @@ void AddJob::run(uint32_t item, Scratch& scratch) {
     index_->release({slot});
     return;
   }
+  try {
+    makeNode(item, scratch);
+  } catch (const std::exception& problem) {
+    std::lock_guard<std::mutex> lock(failureMutex_);
+    failedSlots_.push_back(slot);
+    problem_ = problem.what();
+    isDiskProblem_ = dynamic_cast<const std::system_error*>(&problem) != nullptr;
+    throw;
+  }
+}
+
+void AddJob::makeNode(uint32_t item, Scratch& scratch) {
+  Graph& graph = index_->graph();
+  const Space& space = graph.space();
+  const uint32_t slot = slots_[item];
   scratch.prepared.resize(space.dimension());
   space.prepare(vectors_ + size_t(item) * space.dimension(), scratch.prepared.data());
   space.writeRow(scratch.prepared.data(), graph.slots().row(slot));
   if (graph.exactRows() != nullptr) graph.exactRows()->write(slot, scratch.prepared.data());
   const float lift = space.metric() == Metric::Dot ? index_->liftFor(scratch.prepared.data()) : 0;
-  graph.insert(slot, lift, scratch);
+  try {
+    graph.insert(slot, lift, scratch);
+  } catch (...) {
+    // Some may link to it already. It is a node, if a poor one, until it is withdrawn and repaired.
+    graph.slots().state(slot).store(SlotState::Linked, std::memory_order_release);
+    throw;
+  }
   graph.slots().state(slot).store(SlotState::Linked, std::memory_order_release);
 }
 

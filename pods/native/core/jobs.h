@@ -57,11 +57,23 @@ class AddJob : public Job {
   void run(uint32_t item, Scratch& scratch) override;
   void finish() override { done_(*this); }
 
+  // Once it has ended. Which slots became no nodes, for `Index::withdraw`, and why.
+  const std::vector<uint32_t>& failedSlots() const { return failedSlots_; }
+  const std::string& problem() const { return problem_; }
+  bool isDiskProblem() const { return isDiskProblem_; }
+
  private:
+  void makeNode(uint32_t item, Scratch& scratch);
+
   const std::shared_ptr<Index> index_;
   const std::vector<uint32_t> slots_;
   const float* const vectors_;
   const Done done_;
+
+  std::mutex failureMutex_;
+  std::vector<uint32_t> failedSlots_;
+  std::string problem_;
+  bool isDiskProblem_ = false;
 };
 
 }  // namespace shoal

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Quantization } from '../../../../pods/domain/collection.ts';
 import { BenchClient, isRefusal, packedRow } from '../../bench-client.ts';
 import { startServer } from '../../server-process.ts';
 import type { Peer } from '../peer.ts';
@@ -11,24 +12,27 @@ import { servedPeer, type Session } from '../served-peer.ts';
 const collection = 'compare';
 const refusalsMax = 200;
 
-export const shoal = (): Peer => ({
-  name: 'shoal',
+export const shoal = (): Peer => shoalWith('none');
+export const shoalInt8 = (): Peer => shoalWith('int8');
+
+const shoalWith = (quantization: Quantization): Peer => ({
+  name: quantization === 'none' ? 'shoal' : `shoal-${quantization}`,
   kind: 'server',
-  about: 'standalone, gRPC, packed vectors, an API key',
+  about: `standalone, gRPC, packed vectors, an API key${quantization === 'none' ? '' : `; quantization ${quantization}`}`,
   async prepare() {
     return (JSON.parse(await readFile(new URL('../../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
   },
   async start({ directory, core }) {
     const server = await startServer({ dataDirectory: directory, pinned: core !== undefined });
-    return servedPeer({ pid: server.pid, startedMs: server.startedMs, connect: () => session(server.address), stop: async () => void (await server.stop()) });
+    return servedPeer({ pid: server.pid, startedMs: server.startedMs, connect: () => session(server.address, quantization), stop: async () => void (await server.stop()) });
   },
 });
 
-function session(address: string): Session {
+function session(address: string, quantization: Quantization): Session {
   const client = new BenchClient(address);
   return {
     async create(dimension) {
-      await client.createCollection(collection, dimension);
+      await client.createCollection(collection, dimension, { quantization });
     },
     async insert(firstId, { values, dimension, count }) {
       const points = Array.from({ length: count }, (_, at) => ({ id: String(firstId + at), packedVector: packedRow(values, at, dimension), payload: {} }));

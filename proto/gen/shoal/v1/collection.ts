@@ -34,7 +34,14 @@ export interface IndexSpec {
     | number
     | undefined;
   /** Breadth of a search that does not name its own. */
-  efSearch?: number | undefined;
+  efSearch?:
+    | number
+    | undefined;
+  /**
+   * none (the default) or int8: a byte for each component in memory, the vectors themselves in a file, with which what was
+   * found is compared again.
+   */
+  quantization?: string | undefined;
 }
 
 export interface PayloadIndex {
@@ -230,7 +237,7 @@ export const Replication: MessageFns<Replication> = {
 };
 
 function createBaseIndexSpec(): IndexSpec {
-  return { type: undefined, m: undefined, efConstruction: undefined, efSearch: undefined };
+  return { type: undefined, m: undefined, efConstruction: undefined, efSearch: undefined, quantization: undefined };
 }
 
 export const IndexSpec: MessageFns<IndexSpec> = {
@@ -246,6 +253,9 @@ export const IndexSpec: MessageFns<IndexSpec> = {
     }
     if (message.efSearch !== undefined) {
       writer.uint32(32).uint32(message.efSearch);
+    }
+    if (message.quantization !== undefined) {
+      writer.uint32(42).string(message.quantization);
     }
     return writer;
   },
@@ -295,6 +305,14 @@ export const IndexSpec: MessageFns<IndexSpec> = {
             message.efSearch = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.quantization = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -316,6 +334,7 @@ export const IndexSpec: MessageFns<IndexSpec> = {
     message.m = object.m ?? undefined;
     message.efConstruction = object.efConstruction ?? undefined;
     message.efSearch = object.efSearch ?? undefined;
+    message.quantization = object.quantization ?? undefined;
     return message;
   },
 };

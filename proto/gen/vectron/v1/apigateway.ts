@@ -33,6 +33,8 @@ export interface CreateCollectionRequest {
   dimension: number;
   /** cosine (also when empty), euclidean or dot. */
   distance: string;
+  /** How the graph keeps vectors: none (also when empty) or int8. */
+  quantization: string;
 }
 
 export interface CreateCollectionResponse {
@@ -190,7 +192,7 @@ export interface SubmitFeedbackResponse {
 }
 
 function createBaseCreateCollectionRequest(): CreateCollectionRequest {
-  return { name: "", dimension: 0, distance: "" };
+  return { name: "", dimension: 0, distance: "", quantization: "" };
 }
 
 export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
@@ -203,6 +205,9 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
     }
     if (message.distance !== "") {
       writer.uint32(26).string(message.distance);
+    }
+    if (message.quantization !== "") {
+      writer.uint32(802).string(message.quantization);
     }
     return writer;
   },
@@ -244,6 +249,14 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
             message.distance = reader.string();
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.quantization = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -264,6 +277,7 @@ export const CreateCollectionRequest: MessageFns<CreateCollectionRequest> = {
     message.name = object.name ?? "";
     message.dimension = object.dimension ?? 0;
     message.distance = object.distance ?? "";
+    message.quantization = object.quantization ?? "";
     return message;
   },
 };
