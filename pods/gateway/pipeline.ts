@@ -22,6 +22,7 @@ import type { ErrorCode } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Random } from '../kernel/random.ts';
+import type { Span } from '../kernel/span.ts';
 import type { Counter, Histogram, Metrics } from '../telemetry/metrics.ts';
 import { single } from '../telemetry/metrics.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
@@ -84,79 +85,19 @@ export interface Exchange {
 const anonymous: Identity = { subject: 'anonymous', actions: [], collections: [] };
 
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { authenticator, metrics, tracer, logger, clock, random } = options;
+  const { metrics, logger, clock } = options;
   const inFlight = new Set<Exchange>();
   let stopped = false;
   let whenIdle: (() => void) | undefined;
   metrics.observe('requestsInFlight', single(() => inFlight.size));
-
-  const begin = (meter: OperationMeter, arrival: Arrival): Exchange => {
-    const { operation } = meter;
-    const startedMs = clock.monotonicMs();
-    const requestId = isRequestId(arrival.requestId) ? arrival.requestId : random.uuid();
-    const deadline = startDeadline(clock, Math.min(arrival.timeoutMs ?? options.requestTimeoutMs, limits.requestTimeoutMsMax));
-    const span = tracer.start(operation.name, arrival.traceparent, { 'shoal.dialect': operation.dialect, 'shoal.request_id': requestId });
-    const overloaded = inFlight.size >= options.requestsInFlightMax;
-    let identity: Identity | undefined;
-    let code: ErrorCode | 'OK' = 'OK';
-    let open = true;
-    let requestBytes = 0;
-    let responseBytes = 0;
-
-    const accept = (found: Identity): void => {
-      if (operation.action !== 'none') allow({ identity: found }, operation.action);
-      identity = found;
-    };
-    const exchange: Exchange = {
-      requestId,
-      signal: deadline.signal,
-      deadline,
-      admit() {
-        if (stopped) throw new ShoalError('SHUTTING_DOWN', 'the server is shutting down');
-        if (overloaded) {
-          throw new ShoalError('OVERLOADED', `${options.requestsInFlightMax} requests are in flight, which is the limit`, { details: { limit: options.requestsInFlightMax } });
-        }
-        if (deadline.signal.aborted) throw deadline.signal.reason;
-        if (operation.action === 'none') return accept(anonymous);
-        const found = authenticator.authenticate(arrival.credential);
-        if (found instanceof Promise) return found.then(accept);
-        accept(found);
-      },
-      get context() {
-        assert.ok(identity !== undefined, 'a request was handled before it was admitted');
-        return { requestId, identity, signal: deadline.signal, span };
-      },
-      fail(error) {
-        const known = presentable(error);
-        code = known.code;
-        span.fail(known);
-        if (code === 'INTERNAL' || code === 'CORRUPTION') {
-          logger.error({ requestId, dialect: operation.dialect, operation: operation.name, error: chainOf(error) }, 'a request failed');
-        }
-        return known;
-      },
-      addBytes(requestCount, responseCount) {
-        requestBytes += requestCount;
-        responseBytes += responseCount;
-      },
-      finish() {
-        if (!open) return;
-        open = false;
-        deadline.settle();
-        span.end();
-        const tookMs = clock.monotonicMs() - startedMs;
-        meter.record(code, tookMs, requestBytes, responseBytes);
-        if (options.slowQueryMs > 0 && tookMs >= options.slowQueryMs) {
-          meter.slow.add(1);
-          const { transport, dialect, name } = operation;
-          logger.warn({ requestId, transport, dialect, operation: name, subject: identity?.subject, code, tookMs: Math.round(tookMs), requestBytes, responseBytes }, 'slow request');
-        }
-        inFlight.delete(exchange);
-        if (inFlight.size === 0) whenIdle?.();
-      },
-    };
-    inFlight.add(exchange);
-    return exchange;
+  const state: PipelineState = {
+    options,
+    inFlight,
+    isStopped: () => stopped,
+    ended(exchange) {
+      inFlight.delete(exchange);
+      if (inFlight.size === 0) whenIdle?.();
+    },
   };
 
   const idle = (timeoutMs: number): Promise<void> =>
@@ -173,7 +114,13 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   return {
     operation(operation) {
       const meter = new OperationMeter(metrics, operation);
-      return { begin: (arrival) => begin(meter, arrival) };
+      return {
+        begin(arrival) {
+          const exchange = new RunningExchange(state, meter, arrival);
+          inFlight.add(exchange);
+          return exchange;
+        },
+      };
     },
     stop: () => void (stopped = true),
     async drain(graceMs) {
@@ -187,6 +134,103 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       return inFlight.size;
     },
   };
+}
+
+interface PipelineState {
+  readonly options: PipelineOptions;
+  readonly inFlight: ReadonlySet<Exchange>;
+  isStopped(): boolean;
+  ended(exchange: Exchange): void;
+}
+
+class RunningExchange implements Exchange {
+  readonly requestId: string;
+  readonly deadline: Deadline;
+  readonly #pipeline: PipelineState;
+  readonly #meter: OperationMeter;
+  readonly #credential: string | undefined;
+  readonly #span: Span;
+  readonly #startedMs: number;
+  readonly #isOverloaded: boolean;
+  #identity: Identity | undefined;
+  #code: ErrorCode | 'OK' = 'OK';
+  #isOpen = true;
+  #requestBytes = 0;
+  #responseBytes = 0;
+
+  constructor(pipeline: PipelineState, meter: OperationMeter, arrival: Arrival) {
+    const { clock, random, tracer, requestTimeoutMs, requestsInFlightMax } = pipeline.options;
+    const { operation } = meter;
+    this.#pipeline = pipeline;
+    this.#meter = meter;
+    this.#credential = arrival.credential;
+    this.#startedMs = clock.monotonicMs();
+    this.requestId = isRequestId(arrival.requestId) ? arrival.requestId : random.uuid();
+    this.deadline = startDeadline(clock, Math.min(arrival.timeoutMs ?? requestTimeoutMs, limits.requestTimeoutMsMax));
+    this.#span = tracer.start(operation.name, arrival.traceparent, { 'shoal.dialect': operation.dialect, 'shoal.request_id': this.requestId });
+    this.#isOverloaded = pipeline.inFlight.size >= requestsInFlightMax;
+  }
+
+  get signal(): AbortSignal {
+    return this.deadline.signal;
+  }
+
+  admit(): void | Promise<void> {
+    const { authenticator, requestsInFlightMax } = this.#pipeline.options;
+    if (this.#pipeline.isStopped()) throw new ShoalError('SHUTTING_DOWN', 'the server is shutting down');
+    if (this.#isOverloaded) {
+      throw new ShoalError('OVERLOADED', `${requestsInFlightMax} requests are in flight, which is the limit`, { details: { limit: requestsInFlightMax } });
+    }
+    if (this.signal.aborted) throw this.signal.reason;
+    if (this.#meter.operation.action === 'none') return this.#accept(anonymous);
+    const found = authenticator.authenticate(this.#credential);
+    if (found instanceof Promise) return found.then((identity) => this.#accept(identity));
+    this.#accept(found);
+  }
+
+  get context(): RequestContext {
+    assert.ok(this.#identity !== undefined, 'a request was handled before it was admitted');
+    return { requestId: this.requestId, identity: this.#identity, signal: this.signal, span: this.#span };
+  }
+
+  fail(error: unknown): ShoalError {
+    const known = presentable(error);
+    this.#code = known.code;
+    this.#span.fail(known);
+    if (known.code === 'INTERNAL' || known.code === 'CORRUPTION') {
+      const { dialect, name } = this.#meter.operation;
+      this.#pipeline.options.logger.error({ requestId: this.requestId, dialect, operation: name, error: chainOf(error) }, 'a request failed');
+    }
+    return known;
+  }
+
+  addBytes(requestBytes: number, responseBytes: number): void {
+    this.#requestBytes += requestBytes;
+    this.#responseBytes += responseBytes;
+  }
+
+  finish(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    const { clock, logger, slowQueryMs } = this.#pipeline.options;
+    this.deadline.settle();
+    this.#span.end();
+    const tookMs = clock.monotonicMs() - this.#startedMs;
+    this.#meter.record(this.#code, tookMs, this.#requestBytes, this.#responseBytes);
+    if (slowQueryMs > 0 && tookMs >= slowQueryMs) {
+      this.#meter.slow.add(1);
+      const { transport, dialect, name } = this.#meter.operation;
+      const [requestBytes, responseBytes] = [this.#requestBytes, this.#responseBytes];
+      logger.warn({ requestId: this.requestId, transport, dialect, operation: name, subject: this.#identity?.subject, code: this.#code, tookMs: Math.round(tookMs), requestBytes, responseBytes }, 'slow request');
+    }
+    this.#pipeline.ended(this);
+  }
+
+  #accept(identity: Identity): void {
+    const { action } = this.#meter.operation;
+    if (action !== 'none') allow({ identity }, action);
+    this.#identity = identity;
+  }
 }
 
 /** The metrics of one operation, asked for once. */

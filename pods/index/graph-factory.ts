@@ -8,7 +8,7 @@ import type { VectorIndexFactory } from './vector-index.ts';
 
 export interface GraphOptions {
   readonly indexImplementation: 'native' | 'hnswlib';
-  /** Threads of the native core; 0 is one per processor. */
+  /** Threads of the native core; 0 is one per processor that the process may use. */
   readonly indexThreads: number;
   /** Quantised graphs keep their exact vectors under it. */
   readonly dataDirectory: string;

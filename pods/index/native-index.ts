@@ -125,14 +125,32 @@ export class NativeIndex implements VectorIndex {
     const answer = new Int32Array(answerHeader.length + queryCount * (1 + 2 * width));
     this.#searchCount++;
     const visitMax = filter === undefined ? Number.MAX_SAFE_INTEGER : graphVisitMax(facts);
-    const found = this.#track(
-      this.#core.search(this.#index, queries, answer, width, Math.max(ef, k), useScan ? 1 : 0, visitMax, filter?.words, filter?.count ?? size),
-    );
-    const ended = found.finally(() => this.#searchCount--);
-    await orAborted(ended, signal, () => Atomics.store(answer, answerHeader.cancelled, 1));
+    const found = this.#core.search(this.#index, queries, answer, width, Math.max(ef, k), useScan ? 1 : 0, visitMax, filter?.words, filter?.count ?? size);
+    await this.#untilFound(found, answer, signal);
     this.#throwIfEnded();
     if (answer[answerHeader.failed] !== 0) throw new ShoalError('UNAVAILABLE', 'there is not enough memory for the search');
     return unpacked(answer, queryCount, width);
+  }
+
+  /** The search's end, or the signal's reason as soon as it aborts. */
+  #untilFound(found: Promise<void>, answer: Int32Array, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        Atomics.store(answer, answerHeader.cancelled, 1);
+        reject(signal!.reason as Error);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#open.add(found);
+      const ended = (): void => {
+        this.#open.delete(found);
+        this.#searchCount--;
+        signal?.removeEventListener('abort', abort);
+      };
+      found.then(
+        () => (ended(), resolve()),
+        (error: unknown) => (ended(), reject(error as Error)),
+      );
+    });
   }
 
   async checkpoint(directory: string): Promise<readonly CheckpointPart[]> {
@@ -171,19 +189,6 @@ function owned(vectors: Float32Array): Float32Array {
   const { buffer } = vectors;
   const isWhole = buffer instanceof ArrayBuffer && vectors.byteLength === buffer.byteLength;
   return isWhole ? new Float32Array(buffer.transfer()) : vectors.slice();
-}
-
-/** The call's end, or the signal's reason as soon as it aborts. */
-function orAborted(call: Promise<void>, signal: AbortSignal | undefined, onAbort: () => void): Promise<void> {
-  if (signal === undefined) return call;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      onAbort();
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    call.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 function unpacked(answer: Int32Array, queryCount: number, width: number): IndexSearchResult {

@@ -33,13 +33,13 @@ export interface IndexSearch {
   /** Breadth of the graph search; at least k. Ignored by exact indexes. */
   readonly ef: number;
   /** Only labels in the set may be found: it guides the search and is never applied after top-k. */
-  readonly filter?: LabelSet;
+  readonly filter?: LabelSet | undefined;
   /** Scan instead of using the graph. */
-  readonly exact?: boolean;
+  readonly exact?: boolean | undefined;
   /** Report `visitedCount` even where counting slows the search. For benchmarks. */
-  readonly countVisited?: boolean;
+  readonly countVisited?: boolean | undefined;
   /** Rejects with the signal's reason, as soon as it aborts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface IndexHits {

@@ -33,7 +33,7 @@ const index = {
     flag: 'index-threads',
     variables: ['SHOAL_INDEX_THREADS'],
     default: 0,
-    help: 'Threads of the native core; 0 is one per processor.',
+    help: 'Threads of the native core; 0 is one per processor that the process may use.',
   },
 } as const satisfies Record<string, OptionDeclaration>;
 

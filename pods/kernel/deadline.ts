@@ -37,31 +37,51 @@ export function inheritDeadline(signal: AbortSignal, parent: AbortSignal): void 
 
 /** A deadline that has passed already gives a signal that is aborted already. */
 export function startDeadline(clock: Clock, timeoutMs: number): Deadline {
-  const controller = new AbortController();
-  let open = true;
-  let timer: Timer | undefined;
-  const atMs = clock.monotonicMs() + timeoutMs;
-  deadlines.set(controller.signal, atMs);
-  const end = (code: 'DEADLINE_EXCEEDED' | 'CANCELLED' | 'SHUTTING_DOWN', message: string): void => {
-    if (!open) return;
-    open = false;
-    timer?.cancel();
-    controller.abort(new ShoalError(code, message));
-  };
-  const expire = (): void => end('DEADLINE_EXCEEDED', `the deadline of ${Math.max(0, Math.round(timeoutMs))} ms passed`);
-  if (timeoutMs > 0) timer = clock.after(timeoutMs, expire);
-  else expire();
-  return {
-    signal: controller.signal,
-    atMs,
-    expire,
-    cancel: () => end('CANCELLED', 'the client went away'),
-    shutDown: () => end('SHUTTING_DOWN', 'the server is shutting down'),
-    settle() {
-      open = false;
-      timer?.cancel();
-    },
-  };
+  return new RunningDeadline(clock, timeoutMs);
+}
+
+/** Each request has one: a class, whose methods are not made anew each time. */
+class RunningDeadline implements Deadline {
+  readonly atMs: number;
+  readonly #controller = new AbortController();
+  readonly #timeoutMs: number;
+  readonly #timer: Timer | undefined;
+  #isOpen = true;
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.atMs = clock.monotonicMs() + timeoutMs;
+    deadlines.set(this.#controller.signal, this.atMs);
+    if (timeoutMs > 0) this.#timer = clock.after(timeoutMs, () => this.expire());
+    else this.expire();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  expire(): void {
+    this.#end('DEADLINE_EXCEEDED', `the deadline of ${Math.max(0, Math.round(this.#timeoutMs))} ms passed`);
+  }
+
+  cancel(): void {
+    this.#end('CANCELLED', 'the client went away');
+  }
+
+  shutDown(): void {
+    this.#end('SHUTTING_DOWN', 'the server is shutting down');
+  }
+
+  settle(): void {
+    this.#isOpen = false;
+    this.#timer?.cancel();
+  }
+
+  #end(code: 'DEADLINE_EXCEEDED' | 'CANCELLED' | 'SHUTTING_DOWN', message: string): void {
+    if (!this.#isOpen) return;
+    this.settle();
+    this.#controller.abort(new ShoalError(code, message));
+  }
 }
 
 /** `promise`, or the signal's reason as soon as it aborts; what the promise does afterwards is nobody's business. */

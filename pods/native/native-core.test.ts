@@ -2,7 +2,9 @@
 // registers. A build without the core fails here: everything else would quietly run on hnswlib-node.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { below, seededRandom } from '../kernel/random.ts';
 import { metrics } from '../domain/metric.ts';
 import { rowDistancesOf } from '../index/distances.ts';
@@ -85,3 +87,29 @@ test('places outside the block and arrays that are too short are refused', () =>
   assert.throws(ask(0, Uint32Array.of(2), 2, new Float64Array(2)), /too short/);
   assert.throws(ask(0, Uint32Array.of(2), 1, new Float64Array(0)), /too short/);
 });
+
+const searching = `
+  import { workerData, parentPort } from 'node:worker_threads';
+  const { loadNativeCore } = await import(workerData.module);
+  const core = loadNativeCore();
+  const index = core.create(2, 1, 0, 4, 16, '');
+  await core.add(index, Uint32Array.from({ length: 500 }, (_, i) => i), Float32Array.from({ length: 1000 }, (_, i) => i % 37));
+  const search = () => core.search(index, Float32Array.of(3, 4), new Int32Array(4 + 21), 10, 100, 0, 1e6, undefined, 500);
+  await search();
+  parentPort.postMessage('found');
+  const untilEnded = async () => { for (;;) await search(); };
+  if (workerData.goesOn) await Promise.all(Array.from({ length: 50 }, untilEnded));
+`;
+
+for (const [name, goesOn] of [['has nothing left to do', false], ['is ended while it searches', true]] as const) {
+  test(`a thread that ${name} goes, and the core serves the next`, async () => {
+    const url = new URL(`data:text/javascript,${encodeURIComponent(searching)}`);
+    for (let round = 0; round < 3; round++) {
+      const worker = new Worker(url, { workerData: { module: new URL('./native-core.ts', import.meta.url).href, goesOn } });
+      const ended = once(worker, 'exit');
+      assert.deepEqual(await once(worker, 'message'), ['found']);
+      if (goesOn) await worker.terminate();
+      assert.deepEqual(await ended, [goesOn ? 1 : 0]);
+    }
+  });
+}

@@ -38,7 +38,7 @@ export interface NativeCore {
   /** Labels count at once; resolves when the vectors are nodes. `vectors` must not change. Of a failure some labels stay. */
   add(index: CoreIndex, labels: Uint32Array, vectors: Float32Array): Promise<CoreAddition>;
   remove(index: CoreIndex, labels: Uint32Array): void;
-  /** Resolves when `answer` is filled. `filterWords` and `queries` are copied. */
+  /** Resolves when `answer` is filled. `filterWords` and `queries` are copied. Begins at the end of the loop's turn, with the turn's others. */
   search(
     index: CoreIndex,
     queries: Float32Array,
@@ -70,7 +70,7 @@ export interface NativeCore {
   snapshot(index: CoreIndex): CoreSnapshot;
   write(index: CoreIndex, snapshot: CoreSnapshot, isBase: number, path: string): Promise<CoreImageOutcome>;
   read(index: CoreIndex, paths: readonly string[], sizes: readonly number[], checksums: readonly number[]): Promise<CoreImageOutcome>;
-  /** Of the process, before its first work; 0 is one per processor. Returns what it will be. */
+  /** Of the process, before its first work; 0 is one per processor that the process may use. Returns what it will be. */
   setThreads(count: number): number;
   kernelName(): string;
   /** One kernel by name, for tests; undefined where the processor lacks it. */

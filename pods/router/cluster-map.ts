@@ -69,11 +69,21 @@ export class ClusterMap {
     for (const unwatch of this.#unwatch) unwatch();
   }
 
-  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. */
-  async collection(name: string): Promise<RoutedCollection> {
+  /** COLLECTION_NOT_FOUND when there is none, or it is being deleted. No promise where nothing must be read. */
+  collection(name: string): RoutedCollection | Promise<RoutedCollection> {
+    return this.#present(name) ?? this.#found(name);
+  }
+
+  async #found(name: string): Promise<RoutedCollection> {
     const found = await this.find(name);
     if (found !== undefined && !isDeleting(found.object)) return found;
     throw collectionNotFound(name);
+  }
+
+  /** A user's collection that is known, and not being deleted. */
+  #present(name: string): RoutedCollection | undefined {
+    const known = this.#isLoaded ? this.#byName(name) : undefined;
+    return known === undefined || isDeleting(known.object) ? undefined : known;
   }
 
   /** The one with the system's own records. */
@@ -88,8 +98,8 @@ export class ClusterMap {
   /** A user's collection, also one that is being deleted; names of the system's own are as free as any other. */
   async find(name: string): Promise<RoutedCollection | undefined> {
     if (!this.#isLoaded) await this.#loaded();
-    const known = this.#byName(name);
-    if (known !== undefined && !isDeleting(known.object)) return known;
+    const known = this.#present(name);
+    if (known !== undefined) return known;
     // Perhaps somebody made it a moment ago, and the watch has not told yet.
     if (this.#takeBudget()) await this.readCollection(collectionObjectName(name));
     return this.#byName(name);
@@ -206,7 +216,10 @@ export class ClusterMap {
 
   /** Of several objects that claim the name, the one that has it: the same as the operator says. */
   #holderOf(name: string): string | undefined {
-    const [first, ...others] = [...(this.#objectsOf.get(name) ?? [])].map((each) => this.#collections.get(each)!);
+    const names = this.#objectsOf.get(name);
+    // Each request asks: almost always there is one.
+    if (names?.size === 1) for (const only of names) return only;
+    const [first, ...others] = [...(names ?? [])].map((each) => this.#collections.get(each)!);
     return first === undefined ? undefined : nameHolder([first, ...others]).metadata.name;
   }
 

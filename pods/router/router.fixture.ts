@@ -161,8 +161,8 @@ export async function settle<T>(clock: SimulatedClock, promise: Promise<T>, step
 }
 
 /** The value, or the error's code. */
-export async function outcomeOf<T>(clock: SimulatedClock, promise: Promise<T>, stepMs = 1): Promise<T | ErrorCode> {
-  const outcome = await settle(clock, promise, stepMs);
+export async function outcomeOf<T>(clock: SimulatedClock, promise: T | Promise<T>, stepMs = 1): Promise<T | ErrorCode> {
+  const outcome = await settle(clock, Promise.resolve(promise), stepMs);
   if (outcome.status === 'fulfilled') return outcome.value;
   if (outcome.reason instanceof ShoalError) return outcome.reason.code;
   throw outcome.reason;

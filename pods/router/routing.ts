@@ -39,10 +39,11 @@ export class Routing {
     return this.#on(context, () => this.map.systemCollection(), operation);
   }
 
-  async #on<T>(context: RequestContext, find: () => Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+  async #on<T>(context: RequestContext, find: () => RoutedCollection | Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
     for (;;) {
       context.signal.throwIfAborted();
-      const collection = await this.#complete(context, find);
+      const known = find();
+      const collection = known instanceof Promise || !isComplete(known) ? await this.#complete(context, known, find) : known;
       try {
         return await operation(collection);
       } catch (error) {
@@ -52,10 +53,10 @@ export class Routing {
   }
 
   /** A collection is seen with its first shards while the others are still being made. */
-  async #complete(context: RequestContext, find: () => Promise<RoutedCollection>): Promise<RoutedCollection> {
+  async #complete(context: RequestContext, first: RoutedCollection | Promise<RoutedCollection>, find: () => RoutedCollection | Promise<RoutedCollection>): Promise<RoutedCollection> {
     const startMs = this.#clock.monotonicMs();
-    for (;;) {
-      const collection = await find();
+    for (let found = first; ; found = find()) {
+      const collection = await found;
       if (isComplete(collection)) return collection;
       const { metadata, spec } = collection.object;
       const leftMs = startMs + limits.shardRetryMsMax - this.#clock.monotonicMs();

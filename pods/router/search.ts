@@ -32,6 +32,7 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
   async function search(context: RequestContext, name: string, request: SearchRequest, place = ''): Promise<SearchAnswer> {
     return routing.onCollection(context, name, async (collection) => {
       checkSearch(collection, request, place);
+      if (isOneAnswer(collection, request)) return askOnly(context, collection, request);
       let last: SearchAnswer | undefined;
       for await (const answer of fanOut(context, collection, request, false)) last = answer;
       return last!;
@@ -41,17 +42,13 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
   async function* stream(context: RequestContext, name: string, request: SearchRequest): AsyncGenerator<SearchAnswer> {
     const collection = await routing.onCollection(context, name, (known) => Promise.resolve(known));
     checkSearch(collection, request, '');
-    yield* fanOut(context, collection, request, true);
+    if (isOneAnswer(collection, request)) yield await askOnly(context, collection, request);
+    else yield* fanOut(context, collection, request, true);
   }
 
   /** Yields after each shard's answer when `progressive`, and at the end in any case. */
   async function* fanOut(context: RequestContext, collection: RoutedCollection, request: SearchRequest, progressive: boolean): AsyncGenerator<SearchAnswer> {
     const { shards } = collection;
-    if (shards.length === 1 && request.partialAfterMs === undefined) {
-      const outcome = await askShard(context, shards[0]!, request, context.signal);
-      yield answerOf(shards, [outcome], [], request.topK);
-      return;
-    }
     const { partialAfterMs } = request;
     const abort = new AbortController();
     inheritDeadline(abort.signal, context.signal);
@@ -86,6 +83,10 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
     }
   }
 
+  async function askOnly(context: RequestContext, { shards }: RoutedCollection, request: SearchRequest): Promise<SearchAnswer> {
+    return answerOf(shards, [await askShard(context, shards[0]!, request, context.signal)], [], request.topK);
+  }
+
   async function askShard(context: RequestContext, shard: RoutedShard, request: SearchRequest, signal: AbortSignal): Promise<ShardOutcome> {
     const startMs = clock.monotonicMs();
     const span = context.span.child('shard.search', { shard: shard.route.index });
@@ -108,6 +109,11 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
       return Promise.all(requests.map((request, i) => search(context, name, request, `requests[${i}].`)));
     },
   };
+}
+
+/** There is one shard to ask, and all of its answer is wanted. */
+function isOneAnswer({ shards }: RoutedCollection, { partialAfterMs }: SearchRequest): boolean {
+  return shards.length === 1 && partialAfterMs === undefined;
 }
 
 /** The reason with which shards are given up when a partial answer was asked for. */

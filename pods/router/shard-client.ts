@@ -54,7 +54,7 @@ type Send<Answer> = (service: ShardService, context: ShardContext) => Promise<An
 
 interface Request<Answer> {
   readonly name: keyof ShardService;
-  readonly consistency?: Consistency;
+  readonly consistency?: Consistency | undefined;
   readonly repeatability: Repeatability;
   readonly send: Send<Answer>;
 }
@@ -62,6 +62,7 @@ interface Request<Answer> {
 export class ShardClient {
   readonly #options: ShardClientOptions;
   readonly #race: ReplicaRace;
+  readonly #services = new WeakMap<ShardRoute, ShardService>();
 
   constructor(options: ShardClientOptions) {
     const { clock, random, metrics } = options;
@@ -71,8 +72,14 @@ export class ShardClient {
 
   /** STALE_EPOCH when nothing is routed to the shard any more: the caller has to route anew. */
   shard(route: ShardRoute): ShardService {
+    let service = this.#services.get(route);
+    if (service === undefined) this.#services.set(route, (service = this.#serviceOf(route)));
+    return service;
+  }
+
+  #serviceOf(route: ShardRoute): ShardService {
     const read = <Answer>(name: keyof ShardService, context: ShardContext, consistency: Consistency | undefined, send: Send<Answer>): Promise<Answer> =>
-      this.#run(route, context, { name, repeatability: 'read', send, ...(consistency === undefined ? {} : { consistency }) });
+      this.#run(route, context, { name, repeatability: 'read', send, consistency });
     return {
       write: (context, write, idempotency) =>
         this.#run(route, context, {
@@ -135,7 +142,7 @@ export class ShardClient {
     }
   }
 
-  async #send<Answer>(route: ShardRoute, context: ShardContext, { name, consistency, repeatability, send }: Request<Answer>): Promise<Answer> {
+  #send<Answer>(route: ShardRoute, context: ShardContext, { name, consistency, repeatability, send }: Request<Answer>): Promise<Answer> {
     const { primary, inSync } = route;
     if (primary === undefined) throw new ShoalError('NOT_PRIMARY', `shard ${route.shardUID} has no primary yet`);
     const ask = (pod: string, at: ShardContext): Promise<Answer> => send(this.#options.pods.pod(pod).shard(route), at);

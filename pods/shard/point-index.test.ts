@@ -175,6 +175,46 @@ test('points that a full disk keeps out of the graph stay in the tail, and move 
   assert.equal((await shard.search(randomVector(random), 27)).length, 27);
 });
 
+test('two batches are on their way into the graph, no label twice, and those that died meanwhile leave it', async () => {
+  const random = seededRandom(4);
+  const inner = simulatedGraphFactory(faultyFileSystem({ random }), random);
+  const gates: PromiseWithResolvers<void>[] = [];
+  const handed: number[] = [];
+  const factory: VectorIndexFactory = {
+    ...inner,
+    async create(of) {
+      const graph = await inner.create(of);
+      const add = graph.add.bind(graph);
+      graph.add = async (labels, vectors) => {
+        handed.push(...labels);
+        const gate = Promise.withResolvers<void>();
+        gates.push(gate);
+        await gate.promise;
+        await add(labels, vectors);
+      };
+      return graph;
+    },
+  };
+  const shard = new Shard(random, { flatFloatsMax: 4, tailFloatsMax: 10_000 }, factory);
+  const labels = shard.change(Array.from({ length: 700 }, (_, i) => Float32Array.of(i, i)));
+  for (let i = 0; i < 5; i++) await turn();
+  assert.deepEqual([gates.length, handed.length], [2, 512]);
+  // One of each batch, and one that waits.
+  shard.change([], [labels[1]!, labels[300]!, labels[600]!]);
+  await shard.search(Float32Array.of(300, 300), 3);
+  for (let batch = 0; batch < 3; batch++) {
+    gates[batch]!.resolve();
+    while (gates.length < 3) await turn();
+    await shard.search(Float32Array.of(1, 1), 3);
+  }
+  await shard.index.settled();
+  for (let i = 0; i < 20; i++) await turn();
+  assert.equal(new Set(handed).size, handed.length, 'no label twice');
+  assert.deepEqual([...shard.index.graphLabels()].sort(), [...shard.vectors.keys()].sort());
+  assert.deepEqual([shard.index.tailPointCount, shard.index.graphPointCount], [0, 697]);
+  await shard.index.close();
+});
+
 describe('back-pressure', () => {
   /** A graph whose additions wait until they are let through. */
   function heldFactory(random: Random): { factory: VectorIndexFactory; letThrough: () => void } {

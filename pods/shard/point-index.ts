@@ -25,6 +25,7 @@ import type { ReaderEpochs } from './reader-epochs.ts';
 
 /** Points handed to the graph at a time. */
 const moveBatchCount = 256;
+const movingBatchesMax = 2;
 
 export interface PointIndexOptions {
   readonly parameters: IndexParameters;
@@ -72,8 +73,8 @@ export class PointIndex {
   #unmoved: number[] = [];
   #unmovedStart = 0;
   /** Labels being added to the graph just now. */
-  #moving: ReadonlySet<number> = new Set();
-  /** Labels of `#moving` that died since the batch was taken: the graph may return them already. */
+  readonly #moving = new Set<number>();
+  /** Labels of `#moving` that died since their batch was taken: the graph may return them already. */
   #movingDeadCount = 0;
   #graphLabels = new LabelBits();
   /** Dead labels that the graph has not confirmed as removed. */
@@ -194,15 +195,20 @@ export class PointIndex {
       const wanted = k + slack + Math.min(deadCount, slackMax);
       const filter = search.filter ?? (deadCount > slackMax ? LabelBits.copyOf(labels.live) : undefined);
       const ef = Math.max(search.ef, wanted);
-      const found = await graph.search({ ...search, queries: query, k: wanted, ef, ...(filter === undefined ? {} : { filter }) });
+      const { exact, countVisited, signal } = search;
+      const found = await graph.search({ queries: query, k: wanted, ef, exact, countVisited, signal, filter });
       graphHits = found.hits[0]!;
       visitedCount = found.visitedCount;
       plan = found.plan;
     }
-    const tail = await this.#tail.search({ ...search, queries: query, k: k + slack + this.#deadTailCount() });
-    if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
-    const { hits, deadHitCount } = mergeLive(labels, graphHits, tail.hits[0]!, k);
-    return { result: { ...hits, visitedCount, plan }, deadHitCount };
+    let tailHits = noHits;
+    if (this.#tail.size > 0) {
+      const tail = await this.#tail.search({ ...search, queries: query, k: k + slack + this.#deadTailCount() });
+      if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
+      tailHits = tail.hits[0]!;
+    }
+    const { hits, deadHitCount } = mergeLive(labels, graphHits ?? noHits, tailHits, k);
+    return { result: { labels: hits.labels, distances: hits.distances, visitedCount, plan }, deadHitCount };
   }
 
   /** Lets the tail move into the graph from now on. */
@@ -297,31 +303,51 @@ export class PointIndex {
     );
   }
 
+  /** The next batch is with the graph before the last one is through, so that its threads have always work. */
   async #move(): Promise<void> {
-    const { graphFactory, parameters, labels } = this.#options;
+    const { graphFactory, parameters } = this.#options;
     assert(graphFactory !== undefined);
-    this.#graph ??= await graphFactory.create(parameters);
-    while (this.#unmovedStart < this.#unmoved.length && !this.#closed) {
-      const batch = this.#takeUnmoved();
-      if (batch.length === 0) continue;
-      this.#moving = new Set(batch);
-      this.#movingDeadCount = 0;
-      const vectors = new Float32Array(batch.length * parameters.dimension);
-      batch.forEach((label, i) => this.#tail.readVector(label, vectors, i * parameters.dimension));
-      try {
-        await this.#graph.add(Uint32Array.from(batch), vectors);
-      } catch (error) {
-        if (mayPass(error)) this.#giveBack(batch);
-        throw error;
+    const graph = (this.#graph ??= await graphFactory.create(parameters));
+    const underWay: Promise<void>[] = [];
+    try {
+      for (;;) {
+        const batch = this.#closed ? [] : this.#takeUnmoved();
+        if (batch.length > 0) {
+          const moved = this.#moveBatch(graph, batch);
+          // Whoever waits for the one before it must not miss its failure.
+          moved.catch(() => undefined);
+          underWay.push(moved);
+        }
+        if (underWay.length === 0) return;
+        if (batch.length === 0 || underWay.length >= movingBatchesMax) await underWay.shift();
       }
-      this.#failure = undefined;
-      for (const label of batch) this.#graphLabels.add(label);
-      this.#moving = new Set();
-      this.#movingDeadCount = 0;
-      this.#leaveTail(batch);
-      this.#removeFromGraph(batch.filter((label) => !labels.isLive(label)));
-      this.#admitWaiters();
+    } catch (error) {
+      await Promise.allSettled(underWay);
+      throw error;
     }
+  }
+
+  async #moveBatch(graph: VectorIndex, batch: readonly number[]): Promise<void> {
+    const { dimension } = this.#options.parameters;
+    for (const label of batch) this.#moving.add(label);
+    const vectors = new Float32Array(batch.length * dimension);
+    batch.forEach((label, i) => this.#tail.readVector(label, vectors, i * dimension));
+    try {
+      await graph.add(Uint32Array.from(batch), vectors);
+    } catch (error) {
+      if (mayPass(error)) this.#giveBack(batch);
+      throw error;
+    }
+    this.#failure = undefined;
+    for (const label of batch) {
+      this.#graphLabels.add(label);
+      this.#moving.delete(label);
+    }
+    const dead = batch.filter((label) => !this.#options.labels.isLive(label));
+    this.#movingDeadCount -= dead.length;
+    this.#leaveTail(batch);
+    this.#removeFromGraph(dead);
+    this.#admitWaiters();
   }
 
   /** The next labels that still have to be moved, each once. */
@@ -329,7 +355,7 @@ export class PointIndex {
     const batch = new Set<number>();
     while (batch.size < moveBatchCount && this.#unmovedStart < this.#unmoved.length) {
       const label = this.#unmoved[this.#unmovedStart++]!;
-      if (this.#options.labels.isLive(label) && !this.#graphLabels.has(label)) batch.add(label);
+      if (this.#options.labels.isLive(label) && !this.#graphLabels.has(label) && !this.#moving.has(label)) batch.add(label);
     }
     if (this.#unmovedStart > 65_536) this.#compactUnmoved();
     return [...batch];
@@ -338,9 +364,10 @@ export class PointIndex {
   /** A batch of which the graph has nothing. */
   #giveBack(batch: readonly number[]): void {
     const { labels } = this.#options;
-    this.#moving = new Set();
-    this.#movingDeadCount = 0;
-    this.#retire(batch.filter((label) => !labels.isLive(label)));
+    const dead = batch.filter((label) => !labels.isLive(label));
+    for (const label of batch) this.#moving.delete(label);
+    this.#movingDeadCount -= dead.length;
+    this.#retire(dead);
     for (const label of batch) if (labels.isLive(label)) this.#unmoved.push(label);
   }
 
@@ -394,19 +421,23 @@ function mayPass(error: unknown): boolean {
   return hasCode(error, 'STORAGE_READ_ONLY');
 }
 
+const noHits: IndexHits = { labels: new Uint32Array(0), distances: new Float32Array(0) };
+
 /** The nearest k live labels of both, a label that is in both once; and how many dead ones were passed over. */
-function mergeLive(table: LabelTable, graph: IndexHits | undefined, tail: IndexHits, k: number): { hits: IndexHits; deadHitCount: number } {
+function mergeLive(table: LabelTable, graph: IndexHits, tail: IndexHits, k: number): { hits: IndexHits; deadHitCount: number } {
+  // With nothing in the tail, and nothing dead, the graph's answer is the answer.
+  if (tail.labels.length === 0 && graph.labels.length <= k && graph.labels.every((label) => table.isLive(label))) return { hits: graph, deadHitCount: 0 };
   const labels: number[] = [];
   const distances: number[] = [];
   const seen = new Set<number>();
   let deadHitCount = 0;
   let g = 0;
   let t = 0;
-  const graphCount = graph?.labels.length ?? 0;
+  const graphCount = graph.labels.length;
   while (labels.length < k && (g < graphCount || t < tail.labels.length)) {
-    const fromGraph = t >= tail.labels.length || (g < graphCount && graph!.distances[g]! <= tail.distances[t]!);
-    const label = fromGraph ? graph!.labels[g]! : tail.labels[t]!;
-    const distance = fromGraph ? graph!.distances[g++]! : tail.distances[t++]!;
+    const fromGraph = t >= tail.labels.length || (g < graphCount && graph.distances[g]! <= tail.distances[t]!);
+    const label = fromGraph ? graph.labels[g]! : tail.labels[t]!;
+    const distance = fromGraph ? graph.distances[g++]! : tail.distances[t++]!;
     if (seen.has(label)) continue;
     if (!table.isLive(label)) {
       deadHitCount++;

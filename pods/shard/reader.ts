@@ -19,6 +19,15 @@ const retryCountMax = 16;
 const scrollSliceCountMin = 16;
 const scrollSliceCountMax = 256;
 
+interface KnownHit extends Pick<ShardHit, 'id' | 'score' | 'version'> {
+  readonly label: number;
+}
+
+interface FoundHits {
+  readonly hits: readonly ShardHit[];
+  readonly isWhole: boolean;
+}
+
 export class ShardReader {
   readonly #replica: ShardReplica;
 
@@ -63,19 +72,17 @@ export class ShardReader {
     return this.#read(context, request.consistency, async () => {
       for (let attempt = 0; ; attempt++) {
         const seq = this.#replica.appliedSeq;
-        const found = await this.#searchIndex(context, request);
-        const hits = await this.#hits(found, request);
+        const found = await (request.filter === undefined ? this.#searchAmong(context, request, undefined) : this.#searchMatching(context, request, request.filter));
+        const { hits, isWhole } = await this.#hits(found, request);
         // A hit without its values was deleted or replaced while they were read: look again for what took its place.
-        if (hits.includes(undefined) && attempt < retryCountMax) continue;
-        return { hits: hits.filter((hit) => hit !== undefined), plan: found.plan, visitedCount: found.visitedCount, seq };
+        if (isWhole || attempt >= retryCountMax) return { hits, plan: found.plan, visitedCount: found.visitedCount, seq };
       }
     });
   }
 
-  async #searchIndex(context: ShardContext, request: ShardSearch): Promise<PointSearchResult> {
+  async #searchMatching(context: ShardContext, request: ShardSearch, matching: Filter): Promise<PointSearchResult> {
     const { state } = this.#replica;
-    if (request.filter === undefined) return this.#searchAmong(context, request, undefined);
-    const filter = await state.payloads.matching(request.filter, context.signal);
+    const filter = await state.payloads.matching(matching, context.signal);
     if (filter.count === state.labels.pointCount) {
       // A filter that all points pass costs a graph search twice its time. Without it the answer is the same, unless a
       // point came meanwhile that does not pass.
@@ -96,36 +103,52 @@ export class ShardReader {
         exact: request.exact,
         countVisited: request.countVisited,
         signal: context.signal,
-        ...(filter === undefined ? {} : { filter }),
+        filter,
       });
     } finally {
       span.end();
     }
   }
 
-  async #hits(found: PointSearchResult, request: ShardSearch): Promise<(ShardHit | undefined)[]> {
-    const { labels, points } = this.#replica.state;
-    const scores = Array.from(found.distances, (distance) => scoreFromDistance(this.#replica.spec.metric, distance));
-    const keep = request.scoreThreshold === undefined ? scores.length : scores.filter((score) => score >= request.scoreThreshold!).length;
-    const chosen = found.labels.subarray(0, keep);
-    // A label that died since the index answered is not reused before this read ends, so it can still be told.
-    const known = Array.from(chosen, (label) => (labels.isLive(label) ? { id: labels.id(label), version: labels.version(label) } : undefined));
+  /** Not whole when a point died, or its values went, since the index answered. Nothing is awaited where nothing must be read. */
+  #hits({ labels, distances }: PointSearchResult, request: ShardSearch): FoundHits | Promise<FoundHits> {
+    const table = this.#replica.state.labels;
+    const { metric } = this.#replica.spec;
+    const known: KnownHit[] = [];
+    let isWhole = true;
+    for (let i = 0; i < labels.length; i++) {
+      const score = scoreFromDistance(metric, distances[i]!);
+      if (request.scoreThreshold !== undefined && score < request.scoreThreshold) break;
+      const label = labels[i]!;
+      // A label that died since the index answered is not reused before this read ends, so it can still be told.
+      if (table.isLive(label)) known.push({ label, id: table.id(label), score, version: table.version(label) });
+      else isWhole = false;
+    }
+    if (request.includePayload || request.includeVector) return this.#hitsWithParts(known, isWhole, request);
+    return { hits: known.map(({ id, score, version }) => ({ id, score, version })), isWhole };
+  }
+
+  async #hitsWithParts(known: readonly KnownHit[], isWhole: boolean, parts: PointParts): Promise<FoundHits> {
+    const { points } = this.#replica.state;
+    const labels = known.map(({ label }) => label);
     const [payloads, vectors] = await Promise.all([
-      request.includePayload ? points.payloads(chosen) : undefined,
-      request.includeVector ? points.vectors(chosen) : undefined,
+      parts.includePayload ? points.payloads(labels) : undefined,
+      parts.includeVector ? points.vectors(labels) : undefined,
     ]);
-    return known.map((point, i) => {
+    const hits: ShardHit[] = [];
+    known.forEach(({ id, score, version }, i) => {
       const payload = payloads?.[i];
       const vector = vectors?.[i];
-      if (point === undefined || (payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return undefined;
-      return {
-        id: point.id,
-        score: scores[i]!,
-        version: payload?.version ?? point.version,
+      if ((payloads !== undefined && payload === undefined) || (vectors !== undefined && vector === undefined)) return;
+      hits.push({
+        id,
+        score,
+        version: payload?.version ?? version,
         ...(payload === undefined ? {} : { payload: parsePayload(payload), ...(payload.text === undefined ? {} : { text: payload.text }) }),
         ...(vector === undefined ? {} : { vector }),
-      };
+      });
     });
+    return { hits, isWhole: isWhole && hits.length === known.length };
   }
 
   async #views(ids: readonly string[], parts: PointParts): Promise<(PointView | undefined)[]> {

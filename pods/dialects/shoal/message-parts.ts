@@ -13,7 +13,9 @@ import { anyObject, flag, invalid, list, named, object, oneOf, optional, placeTe
 
 /** The fields that are there, for types that know absent but not undefined. */
 export function present<T extends object>(fields: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [Name in keyof T]?: Exclude<T[Name], undefined> };
+  const found: { [Name in keyof T]?: Exclude<T[Name], undefined> } = {};
+  for (const name in fields) if (fields[name] !== undefined) found[name] = fields[name] as Exclude<T[typeof name], undefined>;
+  return found;
 }
 
 export function field(key: string | number, parent?: Place): Place {

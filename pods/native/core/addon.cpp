@@ -217,9 +217,10 @@ static napi_value search(napi_env env, napi_callback_info info) {
     words[1] = job.hasScanned() ? 1 : 0;
     words[2] = uint32_t(std::min<uint64_t>(job.visitedCount(), UINT32_MAX));
     words[3] = job.hasFailed() ? 1 : 0;
-    calls.end(call, undefinedIn);
+    // One without queries never was with a thread of the pool.
+    calls.end(call, undefinedIn, job.itemCount() == 0 ? Calls::Wake::AtOnce : Calls::Wake::WithOthers);
   };
-  index->pool().submit(std::make_shared<SearchJob>(index->shared_from_this(), std::move(request), done));
+  calls.submitAtTurnEnd(std::make_shared<SearchJob>(index->shared_from_this(), std::move(request), done));
   return promise;
 }
 

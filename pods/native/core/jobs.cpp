@@ -7,6 +7,7 @@
 namespace shoal {
 
 static constexpr size_t scanBlock = 64;
+static constexpr size_t shortWalkComponents = 65536;
 static constexpr size_t rescoredBeyond = 30;
 static constexpr size_t rescoredFactor = 2;
 
@@ -27,8 +28,13 @@ static void offer(std::vector<Candidate>& nearest, size_t k, float distance, uin
   }
 }
 
+// A walk of the usual breadth: components compared grow with it and with the dimension.
+static bool isShortWalk(const SearchRequest& request, const Index& index) {
+  return !request.useScan && !request.hasFilter && size_t(request.ef) * index.graph().space().dimension() <= shortWalkComponents;
+}
+
 SearchJob::SearchJob(std::shared_ptr<Index> index, SearchRequest request, Done done)
-    : Job(Kind::Search, uint32_t(request.queryCount)), index_(std::move(index)), request_(std::move(request)), done_(std::move(done)) {
+    : Job(Kind::Search, uint32_t(request.queryCount), isShortWalk(request, *index)), index_(std::move(index)), request_(std::move(request)), done_(std::move(done)) {
   queries_.assign(request_.queries, request_.queries + request_.queryCount * index_->graph().space().dimension());
 }
 

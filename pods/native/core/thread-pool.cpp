@@ -6,6 +6,11 @@
 #include <chrono>
 #include <exception>
 #include <thread>
+#include <utility>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 namespace shoal {
 
@@ -16,6 +21,15 @@ static constexpr uint64_t changeWeight = 2;
 
 static uint64_t nowNs() {
   return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+// A process may be kept to some of the machine's processors: more threads than those would only take turns.
+static uint32_t processorCount() {
+#ifdef __linux__
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return uint32_t(std::max(1, CPU_COUNT(&allowed)));
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
 }
 
 ThreadPool& ThreadPool::ofProcess() {
@@ -30,33 +44,52 @@ void ThreadPool::setThreadCount(uint32_t count) {
 
 uint32_t ThreadPool::threadCount() {
   std::lock_guard<std::mutex> lock(mutex_);
-  return threadCount_ != 0 ? threadCount_ : std::max(1u, std::min(256u, std::thread::hardware_concurrency()));
+  return threadCount_ != 0 ? threadCount_ : std::min(256u, processorCount());
 }
 
 // With the mutex held.
 void ThreadPool::start() {
   isStarted_ = true;
-  if (threadCount_ == 0) threadCount_ = std::max(1u, std::min(256u, std::thread::hardware_concurrency()));
+  if (threadCount_ == 0) threadCount_ = std::min(256u, processorCount());
   for (uint32_t i = 0; i < threadCount_; i++) std::thread([this] { work(); }).detach();
 }
 
-void ThreadPool::submit(std::shared_ptr<Job> job) {
-  if (job->itemCount_ == 0) {
-    job->finish();
-    return;
+void ThreadPool::submit(std::shared_ptr<Job>* jobs, size_t count) {
+  size_t itemCount = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (jobs[i]->itemCount_ == 0) std::exchange(jobs[i], nullptr)->finish();
+    else itemCount += jobs[i]->itemCount_;
   }
-  const uint32_t itemCount = job->itemCount_;
+  if (itemCount == 0) return;
+  size_t waitingCount;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!isStarted_) start();
-    const size_t kind = size_t(job->kind_);
-    // Who was idle has saved nothing up; who only waited for its next batch has.
-    const uint64_t other = usedNs_[1 - kind];
-    if (queues_[kind].empty()) usedNs_[kind] = std::max(usedNs_[kind], other > creditNs ? other - creditNs : 0);
-    queues_[kind].push_back(std::move(job));
+    for (size_t i = 0; i < count; i++) {
+      if (jobs[i] == nullptr) continue;
+      const size_t kind = size_t(jobs[i]->kind_);
+      // Who was idle has saved nothing up; who only waited for its next batch has.
+      const uint64_t other = usedNs_[1 - kind];
+      if (queues_[kind].empty()) usedNs_[kind] = std::max(usedNs_[kind], other > creditNs ? other - creditNs : 0);
+      queues_[kind].push_back(std::move(jobs[i]));
+    }
+    waitingCount = waitingCount_;
   }
-  if (itemCount == 1) wake_.notify_one();
-  else wake_.notify_all();
+  for (size_t i = 0; i < std::min(itemCount, waitingCount); i++) wake_.notify_one();
+}
+
+void ThreadPool::listen(PauseListener* listener) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  listeners_.push_back(listener);
+}
+
+void ThreadPool::tellPause(std::unique_lock<std::mutex>& lock) {
+  for (size_t i = 0; i < listeners_.size(); i++) {
+    PauseListener* const listener = listeners_[i];
+    lock.unlock();
+    listener->threadPauses();
+    lock.lock();
+  }
 }
 
 size_t ThreadPool::chooseKind() const {
@@ -67,10 +100,22 @@ size_t ThreadPool::chooseKind() const {
 
 void ThreadPool::work() {
   Scratch scratch;
+  bool hasRunSearches = false;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !queues_[0].empty() || !queues_[1].empty(); });
+    const bool isIdle = queues_[0].empty() && queues_[1].empty();
     const size_t kind = chooseKind();
+    if (hasRunSearches && (isIdle || !queues_[kind].front()->isShort_)) {
+      tellPause(lock);
+      hasRunSearches = false;
+      continue;
+    }
+    if (isIdle) {
+      waitingCount_++;
+      wake_.wait(lock);
+      waitingCount_--;
+      continue;
+    }
     std::shared_ptr<Job> job = std::move(queues_[kind].front());
     queues_[kind].pop_front();
     const uint32_t item = job->next_++;
@@ -84,6 +129,7 @@ void ThreadPool::work() {
     }
     const uint64_t usedNs = nowNs() - startNs;
     if (job->leftCount_.fetch_sub(1) == 1) job->finish();
+    hasRunSearches = hasRunSearches || kind == size_t(Job::Kind::Search);
     job.reset();
     lock.lock();
     usedNs_[kind] += kind == size_t(Job::Kind::Search) ? usedNs * searchWeight : usedNs * changeWeight;
