@@ -5,7 +5,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { quantizations, type Quantization } from '../../pods/domain/collection.ts';
 import { metrics, type Metric } from '../../pods/domain/metric.ts';
@@ -139,6 +140,17 @@ async function makeCollections({ client }: Doors): Promise<void> {
   }
 }
 
+/** What the newest checkpoints say of their graphs. */
+async function storedGraphs(dataDirectory: string): Promise<string[]> {
+  const found = new Map<string, string>();
+  const paths = (await readdir(join(dataDirectory, 'checkpoints'), { recursive: true })).filter((path) => path.endsWith('header.json'));
+  for (const path of paths.sort()) {
+    const { parameters } = JSON.parse(await readFile(join(dataDirectory, 'checkpoints', path), 'utf8')) as { parameters: { metric: Metric; quantization: Quantization } };
+    found.set(path.split(sep)[0]!, `${parameters.metric} ${parameters.quantization}`);
+  }
+  return [...found.values()];
+}
+
 async function graphCounts({ client }: Doors): Promise<number[]> {
   const collections = await Promise.all(metrics.flatMap((metric) => quantizations.map((quantization) => client.collection(nameOf(metric, quantization)))));
   return collections.map(({ shards }) => Number(shards[0]!.statistics!.graphPointCount));
@@ -160,6 +172,8 @@ test('codes find what floats find, by every door and metric; before and after a 
   const memory = await Promise.all(quantizations.map(async (quantization) => Number((await first.doors.client.collection(nameOf('cosine', quantization))).shards[0]!.statistics!.indexMemoryBytes)));
   t.diagnostic(`index memory of ${pointCount} points: ${memory.join(' in floats, ')} in codes`);
   await first.shoal.close();
+  const expected = metrics.flatMap((metric) => quantizations.map((quantization) => `${metric} ${quantization}`));
+  assert.deepEqual((await storedGraphs(dataDirectory)).toSorted(), expected.toSorted());
 
   const second = await open();
   // The graphs came with their checkpoints: nothing had to be inserted for it.

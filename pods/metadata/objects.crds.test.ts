@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { load } from 'js-yaml';
 import { limits } from '../kernel/limits.ts';
-import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
+import { collectionSpec, quantizations, type CollectionSpec } from '../domain/collection.ts';
 import { payloadIndexTypes } from '../domain/filter.ts';
 import { metrics } from '../domain/metric.ts';
 import type { VectorCollectionSpec } from '../../crds/gen/objects.ts';
@@ -75,6 +75,7 @@ test('the bounds of a collection are those of the code', () => {
       metric: metric!.enum,
       shards: shards!.maximum,
       efSearch: index!.properties!['efSearch']!.maximum,
+      quantization: index!.properties!['quantization']!.enum,
       payloadIndexes: payloadIndexes!.maxItems,
       field: payloadIndexes!.items!.properties!['field']!.maxLength,
       type: payloadIndexes!.items!.properties!['type']!.enum,
@@ -85,6 +86,7 @@ test('the bounds of a collection are those of the code', () => {
       metric: [...metrics],
       shards: limits.shardCountMax,
       efSearch: limits.efSearchMax,
+      quantization: [...quantizations],
       payloadIndexes: limits.payloadIndexCountMax,
       field: limits.fieldNameBytesMax,
       type: [...payloadIndexTypes],
