@@ -6,14 +6,13 @@
 import { ShoalError } from '../kernel/errors.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
-import { limits } from '../kernel/limits.ts';
 import type { IdempotencyTable, RequestHistory } from './idempotency.ts';
 import type { LabelTable } from './label-table.ts';
 import type { Entry, Operation } from './operation.ts';
 import type { PayloadIndexing } from './payload-indexing.ts';
 import type { PointIndex } from './point-index.ts';
 import { encodeReplicaState } from './replica-state.ts';
-import type { PointState, StoredPayload, StoredPoints } from './stored-points.ts';
+import { parsePayload, type PointState, type StoredPayload, type StoredPoints } from './stored-points.ts';
 
 export interface CommittedEntry {
   readonly term: number;
@@ -39,6 +38,8 @@ type MemoryChange =
   | { readonly kind: 'payload'; readonly label: number; readonly payload: StoredPayload | undefined };
 
 const encoder = new TextEncoder();
+/** Operations planned between two turns of the event loop. */
+const sliceOperationCount = 128;
 
 /** Why an entry had no effect: the same request had been applied, or it was too old to tell (rule D1). */
 export type Repeat = Exclude<RequestHistory, { kind: 'new' }>;
@@ -117,7 +118,7 @@ class Plan {
   }
 
   sliceIsFull(): boolean {
-    return ++this.#sliceCount % limits.applyBatchEntryCountMax === 0;
+    return ++this.#sliceCount % sliceOperationCount === 0;
   }
 
   operation(operation: Operation): void {
@@ -181,6 +182,8 @@ class Plan {
 
   /** Whether a field is indexed is asked when the batch is written: an index may have been begun meanwhile. */
   #indexPayload(label: number, payload: StoredPayload | undefined): void {
+    // Here, in a slice: at the instant of the change the loop stands still for all of the batch.
+    if (payload !== undefined && this.#state.payloads.active) parsePayload(payload);
     this.changes.push({ kind: 'payload', label, payload });
   }
 

@@ -31,6 +31,8 @@ export interface StoredPayload {
   /** JSON text in UTF-8. */
   readonly payload: Uint8Array;
   readonly text: string | undefined;
+  /** The payload, once it was parsed. */
+  parsed?: Payload;
 }
 
 const decoder = new TextDecoder();
@@ -98,8 +100,9 @@ export class StoredPoints {
   }
 }
 
+/** Nobody changes what it returns. */
 export function parsePayload(stored: StoredPayload): Payload {
-  return JSON.parse(decoder.decode(stored.payload)) as Payload;
+  return (stored.parsed ??= JSON.parse(decoder.decode(stored.payload)) as Payload);
 }
 
 function encodeState(state: PointState): Uint8Array {
