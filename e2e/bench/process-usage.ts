@@ -7,12 +7,20 @@ import { join } from 'node:path';
 /** The kernel reports CPU time to user space in hundredths of a second, whatever its own tick. */
 export const microsecondsPerTick = 10_000;
 
+/** The fields of /proc/<pid>/stat behind the second, the program's name, which may hold spaces and brackets. */
+export function statFields(stat: string): number[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+}
+
+/** A field of /proc/<pid>/status; 0 where it is missing, as in a process that has just ended. */
+export function kilobytes(status: string, field: string): number {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+}
+
 /** User and system time of all threads of the process, those that have ended too. */
 export function cpuMicroseconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field, the program's name, may hold spaces; those after its bracket do not.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * microsecondsPerTick;
+  const fields = statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  return (fields[11]! + fields[12]!) * microsecondsPerTick;
 }
 
 export interface MemoryUse {
@@ -26,7 +34,7 @@ export interface MemoryUse {
 
 export function memoryUse(pid: number): MemoryUse {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  const field = (name: string): number => kilobytes(status, name) * 1024;
   return { residentBytes: field('VmRSS'), anonymousBytes: field('RssAnon'), lockedBytes: field('VmLck'), residentPeakBytes: field('VmHWM') };
 }
 

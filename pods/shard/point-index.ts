@@ -339,15 +339,19 @@ export class PointIndex {
       throw error;
     }
     this.#failure = undefined;
-    for (const label of batch) {
-      this.#graphLabels.add(label);
-      this.#moving.delete(label);
-    }
-    const dead = batch.filter((label) => !this.#options.labels.isLive(label));
-    this.#movingDeadCount -= dead.length;
+    for (const label of batch) this.#graphLabels.add(label);
+    const dead = this.#endMove(batch);
     this.#leaveTail(batch);
     this.#removeFromGraph(dead);
     this.#admitWaiters();
+  }
+
+  /** Those of the batch that died on the way. */
+  #endMove(batch: readonly number[]): number[] {
+    for (const label of batch) this.#moving.delete(label);
+    const dead = batch.filter((label) => !this.#options.labels.isLive(label));
+    this.#movingDeadCount -= dead.length;
+    return dead;
   }
 
   /** The next labels that still have to be moved, each once. */
@@ -364,10 +368,7 @@ export class PointIndex {
   /** A batch of which the graph has nothing. */
   #giveBack(batch: readonly number[]): void {
     const { labels } = this.#options;
-    const dead = batch.filter((label) => !labels.isLive(label));
-    for (const label of batch) this.#moving.delete(label);
-    this.#movingDeadCount -= dead.length;
-    this.#retire(dead);
+    this.#retire(this.#endMove(batch));
     for (const label of batch) if (labels.isLive(label)) this.#unmoved.push(label);
   }
 

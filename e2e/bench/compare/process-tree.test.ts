@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { kilobytes, parseStat, treeCpuMicros, treeMemory, treeOf } from './process-tree.ts';
+import { kilobytes } from '../process-usage.ts';
+import { parseStat, treeCpuMicros, treeMemory, treeOf } from './process-tree.ts';
 
 const row = (pid: number, parent: number, session = 1): { pid: number; parent: number; session: number; cpuMicros: number } => ({ pid, parent, session, cpuMicros: pid });
 

@@ -4,7 +4,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { microsecondsPerTick } from '../process-usage.ts';
+import { kilobytes, microsecondsPerTick, statFields } from '../process-usage.ts';
 
 export interface ProcessRow {
   readonly pid: number;
@@ -14,9 +14,9 @@ export interface ProcessRow {
   readonly cpuMicros: number;
 }
 
-/** One line of /proc/<pid>/stat. The second field, the program's name, may hold spaces and brackets. */
+/** One line of /proc/<pid>/stat. */
 export function parseStat(stat: string): ProcessRow {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+  const fields = statFields(stat);
   const ticks = fields[11]! + fields[12]! + fields[13]! + fields[14]!;
   return { pid: parseInt(stat, 10), parent: fields[1]!, session: fields[3]!, cpuMicros: ticks * microsecondsPerTick };
 }
@@ -50,11 +50,6 @@ export function treeMemory(root: number): TreeMemory {
   const statuses = treeOf(root, readProcesses()).map(({ pid }) => readOrEmpty(`/proc/${pid}/status`));
   const sum = (field: string): number => statuses.reduce((total, status) => total + kilobytes(status, field) * 1024, 0);
   return { processes: statuses.length, residentBytes: sum('VmRSS'), anonymousBytes: sum('RssAnon') };
-}
-
-/** A field of /proc/<pid>/status; 0 where it is missing, as in a process that has just ended. */
-export function kilobytes(status: string, field: string): number {
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
 }
 
 function readProcesses(): ProcessRow[] {
