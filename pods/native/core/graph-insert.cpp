@@ -150,44 +150,29 @@ void Graph::insert(uint32_t slot, float lift, Scratch& scratch) {
     return;
   }
   if (slots_.bottomLinks(slot)[0].load() != noSlot) return;
-  // Nothing but removed nodes could be reached: the graph begins anew, with this one or with another that came first.
+  // It met none but removed nodes. With any other that lives it stays within reach; alone, it begins the graph anew.
   if (!alone.owns_lock()) alone.lock();
-  entry = entry_.load();
-  if (entry != noEntry && slots_.isLive(uint32_t(entry))) join(slot, query, uint32_t(entry), int(entry >> 32), level, scratch);
-  else entry_.store(entryOf(slot, level));
+  const uint32_t other = anyLive(slot);
+  if (other == noSlot) entry_.store(entryOf(slot, level));
+  else join(slot, query, other, 0, 0, scratch);
+}
+
+uint32_t Graph::anyLive(uint32_t except) {
+  const uint32_t count = slotCount();
+  const uint32_t start = lastLive_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t slot = (start + i) % count;
+    if (slot == except || slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    lastLive_.store(slot, std::memory_order_relaxed);
+    return slot;
+  }
+  return noSlot;
 }
 
 void Graph::reconnect(uint32_t slot, Scratch& scratch) {
   const uint64_t entry = entry_.load();
   if (entry == noEntry || uint32_t(entry) == slot) return;
   join(slot, queryOf(slot), uint32_t(entry), int(entry >> 32), slots_.level(slot), scratch);
-  ensureWayTo(slot, 0);
-}
-
-// The neighbours of a node may all have nearer ones than it. One of them takes it nonetheless.
-void Graph::ensureWayTo(uint32_t slot, int level) {
-  const uint32_t capacity = slots_.capacity(level);
-  const Link* own = slots_.links(slot, level);
-  uint32_t other = noSlot;
-  for (bool mayReplace : {false, true}) {
-    for (uint32_t i = 0; i < capacity; i++) {
-      other = own[i].load(std::memory_order_acquire);
-      if (other == noSlot) break;
-      Link* links = slots_.links(other, level);
-      if (links == nullptr) continue;
-      Locked locked(*this, other);
-      uint32_t count = 0;
-      for (; count < capacity; count++) {
-        const uint32_t linked = links[count].load(std::memory_order_relaxed);
-        if (linked == slot) return;
-        if (linked == noSlot) break;
-      }
-      if (count == capacity && !mayReplace) continue;
-      links[std::min(count, capacity - 1)].store(slot, std::memory_order_release);
-      slots_.markChanged(other, linksChanged);
-      return;
-    }
-  }
 }
 
 }  // namespace shoal

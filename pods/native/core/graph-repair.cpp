@@ -13,6 +13,10 @@ namespace shoal {
 // Rings are followed until there are so many candidates per place in the list, or so many nodes were looked at.
 static constexpr size_t candidatesPerPlace = 2;
 static constexpr size_t ringNodeMax = 2048;
+static constexpr int reconnectRoundMax = 4;
+// Of the walk to the nodes from which a way may lead to one that cannot be reached.
+static constexpr size_t wayBreadth = 64;
+static constexpr size_t wayVisitMax = 16384;
 
 bool Graph::repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratch& scratch) {
   Link* const links = slots_.links(slot, level);
@@ -83,56 +87,121 @@ bool Graph::repair(uint32_t slot, const SlotSet& retired, Scratch& scratch) {
   return isWell;
 }
 
+// Nodes that can be reached from the entry along the links of one level.
+class Graph::Reach {
+ public:
+  Reach(const Graph& graph, int level) : slots_(graph.slots_), level_(level), count_(graph.slotCount()) {
+    reached_.words.resize((size_t(count_) + 63) / 64);
+    add(uint32_t(graph.entry()));
+  }
+
+  bool has(uint32_t slot) const { return reached_.has(slot); }
+
+  // The node, and all that it leads to.
+  void add(uint32_t slot) {
+    meet(slot);
+    while (!open_.empty()) {
+      const Link* links = slots_.links(open_.back(), level_);
+      open_.pop_back();
+      for (uint32_t i = 0; links != nullptr && i < slots_.capacity(level_); i++) {
+        const uint32_t other = links[i].load(std::memory_order_acquire);
+        if (other == noSlot) break;
+        meet(other);
+      }
+    }
+  }
+
+ private:
+  void meet(uint32_t slot) {
+    if (slot >= count_ || reached_.has(slot)) return;
+    reached_.add(slot);
+    open_.push_back(slot);
+  }
+
+  const Slots& slots_;
+  const int level_;
+  const uint32_t count_;
+  SlotSet reached_;
+  std::vector<uint32_t> open_;
+};
+
 // On upper levels too: a walk that comes down in the wrong place finds the right one at the bottom only where points lie
-// close together.
+// close together. A way that is made may take the place of another's only one: hence the rounds.
 size_t Graph::reconnectUnreachable(Scratch& scratch) {
-  const uint64_t entry = entry_.load();
-  if (entry == noEntry) return 0;
+  if (entry_.load() == noEntry) return 0;
   const uint32_t count = slotCount();
-  std::vector<std::vector<uint32_t>> byLevel(size_t(entry >> 32) + 1);
+  std::vector<std::vector<uint32_t>> byLevel(size_t(entry_.load() >> 32) + 1);
   for (uint32_t slot = 0; slot < count; slot++) {
     if (slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
     for (int level = std::min(slots_.level(slot), int(byLevel.size()) - 1); level >= 0; level--) byLevel[size_t(level)].push_back(slot);
   }
   size_t reconnected = 0;
-  for (int level = int(byLevel.size()) - 1; level >= 0; level--) reconnected += reconnectUnreachable(level, byLevel[size_t(level)], scratch);
+  for (int level = int(byLevel.size()) - 1; level >= 0; level--) {
+    for (int round = 0; round < reconnectRoundMax; round++) {
+      const size_t some = reconnectUnreachable(level, byLevel[size_t(level)], scratch);
+      reconnected += some;
+      if (some == 0) break;
+    }
+  }
   return reconnected;
 }
 
 size_t Graph::reconnectUnreachable(int level, const std::vector<uint32_t>& nodes, Scratch& scratch) {
-  const uint32_t entry = uint32_t(entry_.load());
-  const uint32_t count = slotCount();
-  SlotSet reached;
-  reached.words.resize((size_t(count) + 63) / 64);
-  std::vector<uint32_t> open;
-  const auto reach = [&](uint32_t slot) {
-    if (slot >= count || reached.has(slot)) return;
-    reached.add(slot);
-    open.push_back(slot);
-  };
-  const auto follow = [&] {
-    while (!open.empty()) {
-      const Link* links = slots_.links(open.back(), level);
-      open.pop_back();
-      for (uint32_t i = 0; links != nullptr && i < slots_.capacity(level); i++) {
-        const uint32_t other = links[i].load(std::memory_order_acquire);
-        if (other == noSlot) break;
-        reach(other);
-      }
-    }
-  };
-  reach(entry);
-  follow();
+  Reach reach(*this, level);
   size_t reconnected = 0;
   for (uint32_t slot : nodes) {
-    if (reached.has(slot)) continue;
+    if (reach.has(slot)) continue;
     reconnect(slot, scratch);
-    ensureWayTo(slot, level);
-    reach(slot);
-    follow();
+    makeWayTo(slot, level, reach, scratch);
+    reach.add(slot);
     reconnected++;
   }
   return reconnected;
+}
+
+// From the nearest of the nodes that can be reached: a place that is free in one of their lists, or that of a neighbour to
+// which another neighbour leads as well, or at last that of the farthest.
+void Graph::makeWayTo(uint32_t slot, int level, const Reach& reach, Scratch& scratch) {
+  WalkOptions options;
+  options.breadth = wayBreadth;
+  options.visitMax = wayVisitMax;
+  walk(queryOf(slot), uint32_t(entry_.load()), level, options, [&](uint32_t other) { return other != slot && slots_.isLive(other); }, scratch);
+  collectCandidates(slot, scratch);
+  const uint32_t capacity = slots_.capacity(level);
+  const auto leadsTo = [&](uint32_t from, uint32_t to) {
+    const Link* links = slots_.links(from, level);
+    for (uint32_t i = 0; links != nullptr && i < capacity; i++) {
+      const uint32_t other = links[i].load(std::memory_order_acquire);
+      if (other == noSlot || other == to) return other == to;
+    }
+    return false;
+  };
+  for (const Candidate& candidate : scratch.candidates)
+    if (leadsTo(candidate.slot, slot)) return;
+  enum class Place { Free, OfOneWithAnotherWay, Last };
+  for (const Place place : {Place::Free, Place::OfOneWithAnotherWay, Place::Last}) {
+    for (const Candidate& candidate : scratch.candidates) {
+      Link* const links = slots_.links(candidate.slot, level);
+      if (links == nullptr || !reach.has(candidate.slot)) continue;
+      Locked locked(*this, candidate.slot);
+      uint32_t count = 0;
+      while (count < capacity && links[count].load(std::memory_order_relaxed) != noSlot) count++;
+      uint32_t at = count;
+      if (place == Place::OfOneWithAnotherWay) {
+        for (uint32_t i = count; i-- > 0 && at == count;) {
+          const uint32_t given = links[i].load(std::memory_order_relaxed);
+          for (uint32_t j = 0; j < count && at == count; j++)
+            if (j != i && leadsTo(links[j].load(std::memory_order_relaxed), given)) at = i;
+        }
+      } else if (place == Place::Last) {
+        at = capacity - 1;
+      }
+      if (at >= capacity) continue;
+      links[at].store(slot, std::memory_order_release);
+      slots_.markChanged(candidate.slot, linksChanged);
+      return;
+    }
+  }
 }
 
 void Graph::replaceEntry(const SlotSet& retired) {

@@ -93,7 +93,7 @@ class Graph {
   // Takes the links to retired nodes away from this one, and joins it with the nodes around them.
   // False when it lost so many neighbours that it should look for others from the entry on.
   bool repair(uint32_t slot, const SlotSet& retired, Scratch& scratch);
-  // Looks for neighbours from the entry on, and sees to it that one of them links back.
+  // Looks for neighbours from the entry on.
   void reconnect(uint32_t slot, Scratch& scratch);
   // Reconnects what cannot be reached from the entry along the links of one level; returns how many nodes that were.
   size_t reconnectUnreachable(Scratch& scratch);
@@ -140,10 +140,13 @@ class Graph {
   void link(uint32_t from, uint32_t to, int level, Scratch& scratch);
   void writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots);
   bool repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratch& scratch);
-  void ensureWayTo(uint32_t slot, int level);
+  class Reach;
+  void makeWayTo(uint32_t slot, int level, const Reach& reach, Scratch& scratch);
   size_t reconnectUnreachable(int level, const std::vector<uint32_t>& nodes, Scratch& scratch);
   void join(uint32_t slot, const Query& query, uint32_t start, int startLevel, int level, Scratch& scratch);
   int nextLevel();
+  // Another node that is not removed; `noSlot` when there is none.
+  uint32_t anyLive(uint32_t except);
 
   const GraphParameters parameters_;
   const bool lifted_;
@@ -154,6 +157,8 @@ class Graph {
   std::atomic<uint64_t> entry_{noEntry};
   std::atomic<uint64_t> insertionCount_{0};
   std::mutex entryMutex_;
+  // Where to look first for a node that is not removed.
+  std::atomic<uint32_t> lastLive_{0};
   const std::unique_ptr<Lock[]> locks_;
 };
 

@@ -188,17 +188,19 @@ static void checkGraph(ImageReading& reading, const ImagePart& last) {
   }
 }
 
+// The stored one, unless it was removed: what was removed may have lost its links to all that came after the moment.
 static void chooseEntry(ImageReading& reading) {
   const uint64_t stored = reading.header.entry;
+  const auto isLive = [&](uint32_t slot) { return reading.levels[slot] != 0 && reading.labels[slot] != noLabel; };
   const uint32_t slot = uint32_t(stored);
-  if (stored != Graph::noEntry && slot < reading.levels.size() && reading.levels[slot] == (stored >> 32) + 1) {
+  if (stored != Graph::noEntry && slot < reading.levels.size() && isLive(slot) && reading.levels[slot] == (stored >> 32) + 1) {
     reading.graph.setEntry(stored);
     return;
   }
   uint64_t best = Graph::noEntry;
   for (uint32_t other = 0; other < reading.levels.size(); other++) {
     const int level = int(reading.levels[other]) - 1;
-    if (level >= 0 && (best == Graph::noEntry || level > int(best >> 32))) best = Graph::entryOf(other, level);
+    if (isLive(other) && (best == Graph::noEntry || level > int(best >> 32))) best = Graph::entryOf(other, level);
   }
   reading.graph.setEntry(best);
 }

@@ -3,6 +3,7 @@
 #include "jobs.h"
 
 #include <system_error>
+#include <unordered_set>
 
 namespace shoal {
 
@@ -36,6 +37,13 @@ static bool isShortWalk(const SearchRequest& request, const Index& index) {
 SearchJob::SearchJob(std::shared_ptr<Index> index, SearchRequest request, Done done)
     : Job(Kind::Search, uint32_t(request.queryCount), isShortWalk(request, *index)), index_(std::move(index)), request_(std::move(request)), done_(std::move(done)) {
   queries_.assign(request_.queries, request_.queries + request_.queryCount * index_->graph().space().dimension());
+}
+
+// A label that moved to a place further on while a scan was on its way was met twice: the nearer one counts.
+static void dropRepeated(std::vector<Candidate>& sorted) {
+  std::unordered_set<uint32_t> seen;
+  seen.reserve(sorted.size());
+  sorted.erase(std::remove_if(sorted.begin(), sorted.end(), [&](const Candidate& candidate) { return !seen.insert(candidate.slot).second; }), sorted.end());
 }
 
 void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<Candidate>& nearest, Scratch& scratch) {
@@ -119,6 +127,7 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
     scan(query, filterOrNone, nearest, scratch);
   }
   std::sort(nearest.begin(), nearest.end(), isBefore);
+  if (scans) dropRepeated(nearest);
   if (nearest.size() > request_.k) nearest.resize(request_.k);
   const size_t start = size_t(item) * request_.k;
   for (size_t i = 0; i < nearest.size(); i++) {
