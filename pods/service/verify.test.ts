@@ -20,7 +20,7 @@ async function diskWithCheckpoint(): Promise<FaultyFileSystem> {
   const bytes = Uint8Array.of(1, 2, 3);
   await new CheckpointDirectory(fileSystem, directory.checkpoints(1)).write({
     seq: 1,
-    versions: { versions: Float64Array.of(1), vectorVersions: Float64Array.of(1) },
+    writeVersions: (write) => write(new Uint8Array(Float64Array.of(1, 1).buffer)),
     writeIds: (write) => write(bytes),
     writePayload: (write) => write(bytes),
     writeGraph: async (at): Promise<readonly CheckpointPart[]> => {

@@ -41,8 +41,9 @@ export interface CheckpointManifest {
 
 export interface CheckpointContent {
   readonly seq: number;
-  readonly versions: LabelVersions;
-  /** Writes the ids of the labels that `versions` speaks of. */
+  /** Writes the versions of all labels at `seq`, then the vector versions. */
+  readonly writeVersions: WriteChunks;
+  /** Writes the ids of the same labels. */
   readonly writeIds: WriteChunks;
   /** Writes the payload indexes chunk by chunk; undefined when there are none. */
   readonly writePayload: WriteChunks | undefined;
@@ -113,7 +114,7 @@ export class CheckpointDirectory {
       // The payload indexes go first: their checkpoint is of the moment in which its writing begins.
       const payloadWritten = content.writePayload === undefined ? undefined : await this.#writePart(directory, 'payload.bin', content.writePayload);
       const graphParts = await content.writeGraph(join(directory, 'graph'));
-      const labels = await this.#writePart(directory, 'labels.bin', chunks(asBytes(content.versions.versions), asBytes(content.versions.vectorVersions)));
+      const labels = await this.#writePart(directory, 'labels.bin', content.writeVersions);
       const ids = await this.#writePart(directory, 'ids.bin', content.writeIds);
       // Only now: the parts hold what was applied while they were written, up to this moment.
       await content.keepStore();
@@ -168,7 +169,7 @@ export class CheckpointDirectory {
   }
 
   async #writeManifest(directory: string, manifest: CheckpointManifest): Promise<void> {
-    await this.#writePart(directory, `${manifestName}.new`, chunks(sealJson(manifest)));
+    await this.#writePart(directory, `${manifestName}.new`, inChunks([sealJson(manifest)]));
     await this.#fileSystem.rename(join(directory, `${manifestName}.new`), join(directory, manifestName));
     await this.#fileSystem.syncDirectory(directory);
     await this.#fileSystem.syncDirectory(this.#directory);
@@ -186,12 +187,8 @@ export class CheckpointDirectory {
   }
 }
 
-function chunks(...all: Uint8Array[]): WriteChunks {
+export function inChunks(all: Iterable<Uint8Array>): WriteChunks {
   return async (write) => {
     for (const chunk of all) await write(chunk);
   };
-}
-
-function asBytes(array: Float64Array): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

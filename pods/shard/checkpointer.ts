@@ -9,7 +9,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { IndexParameters } from '../index/vector-index.ts';
 import type { AppliedState } from './applier.ts';
 import type { AppliedSeq } from './applied-seq.ts';
-import type { CheckpointDirectory } from './checkpoint.ts';
+import { inChunks, type CheckpointDirectory } from './checkpoint.ts';
 
 export interface CheckpointerOptions {
   readonly state: AppliedState;
@@ -101,13 +101,11 @@ export class Checkpointer {
     }
     const seq = applied.value;
     const changedCount = this.#changedCount;
-    const versions = labels.copyVersions();
+    const versions = labels.versionsSnapshot();
     const checkpoint = await checkpoints.write({
       seq,
-      versions,
-      writeIds: async (write) => {
-        for (const chunk of labels.idChunks(versions.versions.length)) await write(chunk);
-      },
+      writeVersions: inChunks(versions.bytes()),
+      writeIds: inChunks(labels.idChunks(versions.labelCount)),
       writePayload: payloads.active ? (write) => payloads.indexes.encode(write) : undefined,
       writeGraph: (directory) => index.checkpoint(directory),
       parameters,

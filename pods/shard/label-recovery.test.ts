@@ -12,7 +12,7 @@ import type { LogEntry, ReplicaLog } from '../log/log.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { SortedMap } from '../storage/sorted-map.ts';
-import { CheckpointDirectory, type StoredCheckpoint } from './checkpoint.ts';
+import { CheckpointDirectory, inChunks, type StoredCheckpoint } from './checkpoint.ts';
 import { encodeEntry } from './entry-codec.ts';
 import { recoverLabels } from './label-recovery.ts';
 import { LabelTable } from './label-table.ts';
@@ -63,13 +63,13 @@ class Shard {
   }
 
   async checkpoint(whileIdsAreWritten: () => Promise<void>): Promise<StoredCheckpoint> {
-    const versions = this.labels.copyVersions();
+    const versions = this.labels.versionsSnapshot();
     return this.checkpoints.write({
       seq: this.entries.length,
-      versions,
+      writeVersions: inChunks(versions.bytes()),
       writeIds: async (write) => {
         await whileIdsAreWritten();
-        for (const chunk of this.labels.idChunks(versions.versions.length)) await write(chunk);
+        for (const chunk of this.labels.idChunks(versions.labelCount)) await write(chunk);
       },
       writePayload: undefined,
       writeGraph: () => Promise.resolve(undefined),
@@ -109,7 +109,7 @@ class Shard {
 }
 
 function rowsOf(labels: LabelTable): unknown[] {
-  return Array.from(labels.copyVersions().versions, (_, label) => label)
+  return Array.from({ length: labels.versionsSnapshot().labelCount }, (_, label) => label)
     .filter((label) => labels.isLive(label))
     .map((label) => [label, labels.id(label), labels.version(label), labels.vectorVersion(label)]);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { limits } from '../kernel/limits.ts';
-import { LabelTable } from './label-table.ts';
+import { LabelTable, type LabelVersionsSnapshot } from './label-table.ts';
 
 test('a label is handed out again only after it was released', () => {
   const table = new LabelTable();
@@ -35,15 +35,44 @@ test('after a start the gaps are free, and nothing else', () => {
   assert.deepEqual(Array.from({ length: 7 }, () => table.allocate()).sort(), [0, 2, 3, 5, 6, 7, 8]);
 });
 
-test('versions are a copy, with zeros where nothing is', () => {
+test('a snapshot of the versions stays what it was, with zeros where nothing is', () => {
   const table = new LabelTable();
   table.set(0, 'a', 3, 2);
   table.set(2, 'c', 5, 5);
   table.remove(2);
-  const { versions, vectorVersions } = table.copyVersions();
+  const earlier = table.versionsSnapshot();
   table.setVersion(0, 9);
-  assert.deepEqual([[...versions], [...vectorVersions]], [[3, 0, 0], [2, 0, 0]]);
+  table.set(2, 'd', 10, 10);
+  const later = table.versionsSnapshot();
+  table.setVersion(2, 11);
+  assert.deepEqual([earlier, later].map(numbersOf), [
+    [3, 0, 0, 2, 0, 0],
+    [9, 0, 10, 2, 0, 10],
+  ]);
 });
+
+test('snapshots of tables of many chunks', () => {
+  const label = fc.nat({ max: 9_000 });
+  fc.assert(
+    fc.property(label, fc.array(label, { maxLength: 50 }), (labelCount, changed) => {
+      const table = new LabelTable();
+      for (let next = 0; next < labelCount; next++) table.set(next, 'x', next + 1, next + 2);
+      const expected = [1, 2].flatMap((offset) => Array.from({ length: labelCount }, (_, next) => next + offset));
+      const snapshot = table.versionsSnapshot();
+      for (const next of changed) {
+        if (table.isLive(next)) table.remove(next);
+        else table.set(next, 'y', 1e6, 1e6);
+      }
+      assert.deepEqual(numbersOf(snapshot), expected);
+      for (const next of changed) assert.ok(!table.isLive(next) || table.version(next) > 0);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+function numbersOf(snapshot: LabelVersionsSnapshot): number[] {
+  return [...snapshot.bytes()].flatMap((bytes) => [...new Float64Array(bytes.slice().buffer)]);
+}
 
 test('ids of every length share chunks and take over each other’s places without damage', () => {
   const id = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((value) => value.isWellFormed());

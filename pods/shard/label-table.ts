@@ -8,6 +8,7 @@
 
 import assert from 'node:assert/strict';
 import { LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
+import { LabelColumn } from './label-column.ts';
 
 const chunkBytes = 1 << 20;
 const unitBytes = 8;
@@ -22,15 +23,23 @@ export interface LabelVersions {
   readonly vectorVersions: Float64Array;
 }
 
+/** The same at one moment, while the table goes on changing. */
+export interface LabelVersionsSnapshot {
+  readonly labelCount: number;
+  /** Both arrays' bytes, one after the other, in pieces. */
+  bytes(): Iterable<Uint8Array>;
+}
+
 export class LabelTable {
   readonly #live = new LabelBits();
   readonly #chunks: Buffer[] = [];
   #nextUnit = 0;
   /** Per size class in units: positions of free slots. */
   readonly #freeSlots: number[][] = [];
-  #positions = new Uint32Array(1024);
-  #versions = new Float64Array(1024);
-  #vectorVersions = new Float64Array(1024);
+  readonly #positions = new LabelColumn((length) => new Uint32Array(length));
+  readonly #versions = new LabelColumn((length) => new Float64Array(length));
+  readonly #vectorVersions = new LabelColumn((length) => new Float64Array(length));
+  readonly #columns = [this.#positions, this.#versions, this.#vectorVersions];
   #nextLabel = 0;
   readonly #freeLabels: number[] = [];
 
@@ -47,16 +56,16 @@ export class LabelTable {
   }
 
   version(label: number): number {
-    return this.#versions[label]!;
+    return this.#versions.get(label);
   }
 
   vectorVersion(label: number): number {
-    return this.#vectorVersions[label]!;
+    return this.#vectorVersions.get(label);
   }
 
   id(label: number): string {
     assert(this.#live.has(label), `label ${label} is not live`);
-    const position = this.#positions[label]!;
+    const position = this.#positions.get(label);
     const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
     const start = (position % unitsPerChunk) * unitBytes;
     return chunk.toString('utf8', start + 2, start + 2 + chunk.readUInt16LE(start));
@@ -74,25 +83,25 @@ export class LabelTable {
     assert(!this.#live.has(label), `label ${label} is live already`);
     this.#grow(label + 1);
     this.#live.add(label);
-    this.#positions[label] = this.#store(id);
-    this.#versions[label] = version;
-    this.#vectorVersions[label] = vectorVersion;
+    this.#positions.set(label, this.#store(id));
+    this.#versions.set(label, version);
+    this.#vectorVersions.set(label, vectorVersion);
   }
 
   setVersion(label: number, version: number): void {
     assert(this.#live.has(label), `label ${label} is not live`);
-    this.#versions[label] = version;
+    this.#versions.set(label, version);
   }
 
   /** The label stops being live. It is handed out again only after `release`. */
   remove(label: number): void {
     assert(this.#live.remove(label), `label ${label} is not live`);
-    const position = this.#positions[label]!;
+    const position = this.#positions.get(label);
     const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
     const units = sizeUnits(chunk.readUInt16LE((position % unitsPerChunk) * unitBytes));
     (this.#freeSlots[units] ??= []).push(position);
-    this.#versions[label] = 0;
-    this.#vectorVersions[label] = 0;
+    this.#versions.set(label, 0);
+    this.#vectorVersions.set(label, 0);
   }
 
   /** A removed label may be handed out again: no read can still hold it, and no index has it. */
@@ -110,9 +119,18 @@ export class LabelTable {
     this.#grow(nextLabel);
   }
 
-  /** A copy of the versions as they are now. */
-  copyVersions(): LabelVersions {
-    return { versions: this.#versions.slice(0, this.#nextLabel), vectorVersions: this.#vectorVersions.slice(0, this.#nextLabel) };
+  /** The versions as they are now. */
+  versionsSnapshot(): LabelVersionsSnapshot {
+    const labelCount = this.#nextLabel;
+    const columns = [this.#versions.snapshot(labelCount), this.#vectorVersions.snapshot(labelCount)];
+    return {
+      labelCount,
+      *bytes() {
+        for (const column of columns) {
+          for (const { buffer, byteOffset, byteLength } of column.chunks()) yield new Uint8Array(buffer, byteOffset, byteLength);
+        }
+      },
+    };
   }
 
   /**
@@ -124,7 +142,7 @@ export class LabelTable {
       const chunk = Buffer.allocUnsafe(idChunkBytes);
       let filled = 0;
       for (; label < labelCount; label++) {
-        const position = this.#live.has(label) ? this.#positions[label]! : undefined;
+        const position = this.#live.has(label) ? this.#positions.get(label) : undefined;
         const source = position === undefined ? undefined : this.#chunks[Math.floor(position / unitsPerChunk)]!;
         const start = position === undefined ? 0 : (position % unitsPerChunk) * unitBytes;
         const sizeBytes = 2 + (source?.readUInt16LE(start) ?? 0);
@@ -138,7 +156,7 @@ export class LabelTable {
   }
 
   memoryBytes(): number {
-    return this.#chunks.length * chunkBytes + this.#versions.length * 20 + this.#live.words.byteLength + this.#freeLabels.length * 8;
+    return this.#chunks.length * chunkBytes + this.#columns.reduce((bytes, column) => bytes + column.memoryBytes(), 0) + this.#live.words.byteLength + this.#freeLabels.length * 8;
   }
 
   #store(id: string | Uint8Array): number {
@@ -165,17 +183,7 @@ export class LabelTable {
 
   #grow(labelCount: number): void {
     this.#nextLabel = Math.max(this.#nextLabel, labelCount);
-    if (labelCount <= this.#positions.length) return;
-    const capacity = Math.max(labelCount, Math.ceil(this.#positions.length * 1.5));
-    const positions = new Uint32Array(capacity);
-    const versions = new Float64Array(capacity);
-    const vectorVersions = new Float64Array(capacity);
-    positions.set(this.#positions);
-    versions.set(this.#versions);
-    vectorVersions.set(this.#vectorVersions);
-    this.#positions = positions;
-    this.#versions = versions;
-    this.#vectorVersions = vectorVersions;
+    for (const column of this.#columns) column.grow(labelCount);
   }
 }
 
