@@ -12,7 +12,7 @@ import { runtimeEnvironment, runtimePath } from './runtime.mjs';
 const testRoots = ['tools', 'proto', 'pods', 'operator', 'e2e', 'shoal.test.ts'];
 const kubernetesSuites = 'e2e/suites/kubernetes';
 const clusterSuites = 'e2e/suites/cluster';
-const skippedNames = new Set(['node_modules', 'gen', 'bench', 'fixtures']);
+const skippedNames = new Set(['node_modules', 'gen', 'fixtures']);
 /** They need a cluster that is up. */
 const endToEndSuites = 'e2e/cluster/suites';
 const skippedPaths = new Set([kubernetesSuites, clusterSuites, endToEndSuites]);
