@@ -4,6 +4,7 @@
  */
 
 import { ShoalError } from '../kernel/errors.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
 import type { IdempotencyTable, RequestHistory } from './idempotency.ts';
@@ -32,7 +33,7 @@ export interface AppliedState {
 
 /** A change of the memory that follows the batch. */
 type MemoryChange =
-  | { readonly kind: 'insert'; readonly id: string; readonly state: PointState; readonly vector: Float32Array }
+  | { readonly kind: 'insert'; readonly id: string; readonly state: PointState; readonly vector: VectorBytes }
   | { readonly kind: 'version'; readonly label: number; readonly version: number }
   | { readonly kind: 'remove'; readonly label: number }
   | { readonly kind: 'payload'; readonly label: number; readonly payload: StoredPayload | undefined };
@@ -194,13 +195,15 @@ class Plan {
 
 /** At one instant, so that a search sees all of the run or nothing of it. */
 function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): void {
-  const inserted: { label: number; vector: Float32Array }[] = [];
+  const labels: number[] = [];
+  const vectors: VectorBytes[] = [];
   const removed: number[] = [];
   for (const change of changes) {
     switch (change.kind) {
       case 'insert':
         state.labels.set(change.state.label, change.id, change.state.version, change.state.vectorVersion);
-        inserted.push({ label: change.state.label, vector: change.vector });
+        labels.push(change.state.label);
+        vectors.push(change.vector);
         break;
       case 'version':
         state.labels.setVersion(change.label, change.version);
@@ -214,11 +217,6 @@ function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): vo
         break;
     }
   }
-  if (inserted.length > 0) {
-    const dimension = inserted[0]!.vector.length;
-    const vectors = new Float32Array(inserted.length * dimension);
-    inserted.forEach(({ vector }, i) => vectors.set(vector, i * dimension));
-    state.index.add(Uint32Array.from(inserted, ({ label }) => label), vectors);
-  }
+  if (labels.length > 0) state.index.add(labels, vectors);
   state.index.remove(removed);
 }

@@ -115,7 +115,7 @@ function rowsOf(labels: LabelTable): unknown[] {
 }
 
 function upsert(id: string, version: number): Operation {
-  return { kind: 'upsert', id, version, vector: new Float32Array(1), payload, text: undefined };
+  return { kind: 'upsert', id, version, vector: new Uint8Array(4), payload, text: undefined };
 }
 
 test('whatever is changed before, while and after the ids are written, and however much of it a power loss takes', async () => {

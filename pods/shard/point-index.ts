@@ -19,6 +19,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { limits } from '../kernel/limits.ts';
 import { FlatIndex } from '../index/flat-index.ts';
 import { LabelBits } from '../domain/label-set.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import type { LabelTable } from './label-table.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';
@@ -129,11 +130,11 @@ export class PointIndex {
     return this.#graph?.labels() ?? new Uint32Array(0);
   }
 
-  /** Makes points searchable at once. The arrays belong to the index from here on. */
-  add(labels: Uint32Array, vectors: Float32Array): void {
-    this.#tail.addNow(labels, vectors);
+  /** Makes points searchable at once. The vectors are copied, the only time on their way from a message to the index. */
+  add(labels: ArrayLike<number>, vectors: readonly VectorBytes[]): void {
+    this.#tail.addBytes(labels, vectors);
     if (this.#options.graphFactory === undefined) return;
-    for (const label of labels) this.#unmoved.push(label);
+    for (let i = 0; i < labels.length; i++) this.#unmoved.push(labels[i]!);
     if (this.#unmoved.length - this.#unmovedStart > 2 * this.#tail.size + 1_024) this.#compactUnmoved();
     this.#wakeMover();
   }

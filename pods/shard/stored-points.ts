@@ -15,6 +15,7 @@
 
 import { ShoalError } from '../kernel/errors.ts';
 import type { Payload } from '../domain/point.ts';
+import { vectorOfBytes, type VectorBytes } from '../domain/vector-bytes.ts';
 import { decodeKey, keySpace, keyWithBytes, keyWithLabel } from '../storage/keys.ts';
 import type { KeyValueReader, WriteOperation } from '../storage/key-value-store.ts';
 import { ByteReader, ByteWriter } from './entry-codec.ts';
@@ -58,8 +59,12 @@ export class StoredPoints {
   }
 
   async vectors(labels: ArrayLike<number>): Promise<(Float32Array | undefined)[]> {
-    const values = await this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'vector', label)));
+    const values = await this.vectorBytes(labels);
     return values.map((value) => (value === undefined ? undefined : decodeVector(value)));
+  }
+
+  vectorBytes(labels: ArrayLike<number>): Promise<(VectorBytes | undefined)[]> {
+    return this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'vector', label)));
   }
 
   /** Every point's id and state, in the order of the ids' bytes, in slices. */
@@ -72,14 +77,13 @@ export class StoredPoints {
     }
   }
 
-  put(id: string, state: PointState, payload: StoredPayload, vector?: Float32Array): WriteOperation[] {
+  put(id: string, state: PointState, payload: StoredPayload, vector?: VectorBytes): WriteOperation[] {
     const operations: WriteOperation[] = [
       { kind: 'put', key: this.#idKey(id), value: encodeState(state) },
       { kind: 'put', key: keyWithLabel(this.#replica, 'payload', state.label), value: encodePayload(payload) },
     ];
     if (vector !== undefined) {
-      const value = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-      operations.push({ kind: 'put', key: keyWithLabel(this.#replica, 'vector', state.label), value });
+      operations.push({ kind: 'put', key: keyWithLabel(this.#replica, 'vector', state.label), value: vector });
     }
     return operations;
   }
@@ -137,9 +141,7 @@ function decodePayload(value: Uint8Array): StoredPayload {
   return stored;
 }
 
-function decodeVector(value: Uint8Array): Float32Array {
+function decodeVector(value: VectorBytes): Float32Array {
   if (value.length % 4 !== 0) throw new ShoalError('CORRUPTION', 'a stored vector is not a whole number of floats');
-  const vector = new Float32Array(value.length / 4);
-  new Uint8Array(vector.buffer).set(value);
-  return vector;
+  return vectorOfBytes(value);
 }
