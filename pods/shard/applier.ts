@@ -150,7 +150,7 @@ class Plan {
     if (prior !== undefined) this.#dropLabel(prior);
     const state: PointState = { label: this.#state.labels.allocate(), version, vectorVersion: version };
     const payload: StoredPayload = { id, version, payload: operation.payload, text: operation.text };
-    this.writes.push(...this.#state.points.put(id, state, payload, operation.vector));
+    this.#state.points.put(this.writes, id, state, payload, operation.vector);
     this.changes.push({ kind: 'insert', id, state, vector: operation.vector });
     this.#indexPayload(state.label, payload);
     this.#priors.set(id, { state, payload });
@@ -161,7 +161,7 @@ class Plan {
     if (prior === undefined) return;
     const state = { ...prior.state, version: operation.version };
     const payload = { id: operation.id, version: operation.version, payload: operation.payload, text: prior.payload?.text };
-    this.writes.push(...this.#state.points.put(operation.id, state, payload));
+    this.#state.points.put(this.writes, operation.id, state, payload);
     this.changes.push({ kind: 'version', label: state.label, version: state.version });
     this.#indexPayload(state.label, payload);
     this.#priors.set(operation.id, { state, payload });
@@ -176,7 +176,7 @@ class Plan {
   }
 
   #dropLabel(prior: Prior): void {
-    this.writes.push(...this.#state.points.deleteLabel(prior.state.label));
+    this.#state.points.deleteLabel(this.writes, prior.state.label);
     this.#indexPayload(prior.state.label, undefined);
     this.changes.push({ kind: 'remove', label: prior.state.label });
   }
