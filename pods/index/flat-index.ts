@@ -85,7 +85,7 @@ export class FlatIndex implements VectorIndex {
     }
   }
 
-  removeNow(labels: Uint32Array): void {
+  removeNow(labels: ArrayLike<number>): void {
     for (let i = 0; i < labels.length; i++) this.#rows.remove(labels[i] as number);
   }
 

@@ -114,6 +114,7 @@ describe('points move from the tail into the graph', () => {
       assert.equal(shard.index.tailPointCount, shard.index.hasGraph ? 0 : shard.vectors.size);
       // All that died is free again: labels do not grow beyond what was ever alive at once, by much.
       for (let i = 0; i < 20; i++) await turn();
+      assert.equal(shard.index.deadRowCount, 0);
       assert.deepEqual([...shard.index.graphLabels()].sort(), shard.index.hasGraph ? [...shard.vectors.keys()].sort() : []);
       await shard.index.close();
     }
