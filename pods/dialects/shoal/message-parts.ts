@@ -53,9 +53,11 @@ export function givenVector({ vector, packedVector }: EitherVector, at: Place): 
   return packedVector;
 }
 
+const noVector = { vector: [], packedVector: noBytes };
+
 /** `vector` or `packed_vector`, or both empty. */
 export function vectorMessage(vector: Float32Array | undefined, pack: boolean): { vector: number[]; packedVector: Uint8Array } {
-  if (vector === undefined) return { vector: [], packedVector: noBytes };
+  if (vector === undefined) return noVector;
   return pack ? { vector: [], packedVector: bytesOfVector(vector) } : { vector: Array.from(vector), packedVector: noBytes };
 }
 
