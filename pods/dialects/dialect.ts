@@ -70,7 +70,11 @@ export interface GrpcService {
   readonly methods: Readonly<Record<string, GrpcMethod>>;
 }
 
-/** Requests and answers are the generated message types; decoding and encoding happen in the gRPC library. */
+/**
+ * Requests and answers are the generated message types, decoded and encoded by the gateway. Byte fields of a request are
+ * views of the message as it was received, and writes keep them until they are applied: the gateway hands each message over
+ * in memory that nobody writes to again.
+ */
 export type GrpcMethod =
   | { readonly kind: 'unary'; readonly action: RequiredAction; handle(api: VectorApi, request: unknown, context: RequestContext): Promise<unknown> }
   | {

@@ -3,6 +3,7 @@
 import { limits } from '../kernel/limits.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Metric } from './metric.ts';
+import { bytesOfVector, type VectorBytes } from './vector-bytes.ts';
 
 /** A JSON value with a finite number. */
 export type PayloadValue = string | number | boolean | null | readonly PayloadValue[] | { readonly [key: string]: PayloadValue };
@@ -26,8 +27,6 @@ export interface PointParts {
   readonly includePayload: boolean;
 }
 
-const encoder = new TextEncoder();
-
 export function utf8Length(text: string): number {
   return Buffer.byteLength(text, 'utf8');
 }
@@ -48,26 +47,41 @@ export function checkPointId(id: unknown, field = 'id'): asserts id is string {
 }
 
 /** DIMENSION_MISMATCH, VECTOR_EMPTY, VECTOR_NOT_FINITE or VECTOR_ZERO unless the vector fits the collection. */
-export function checkVector(vector: Float32Array, dimension: number, metric: Metric, field = 'vector'): void {
-  if (vector.length === 0) {
+export function checkVector(given: Float32Array | VectorBytes, dimension: number, metric: Metric, field = 'vector'): void {
+  const length = given.byteLength / 4;
+  if (length === 0) {
     throw new ShoalError('VECTOR_EMPTY', `${field} is empty; the collection's dimension is ${dimension}`, {
       details: { field, limit: dimension },
     });
   }
-  if (vector.length !== dimension) {
-    throw new ShoalError('DIMENSION_MISMATCH', `${field} has ${vector.length} components; the collection's dimension is ${dimension}`, {
-      details: { field, limit: dimension, found: vector.length },
+  if (length !== dimension) {
+    throw new ShoalError('DIMENSION_MISMATCH', `${field} has ${length} components; the collection's dimension is ${dimension}`, {
+      details: { field, limit: dimension, found: length },
     });
   }
+  const vector = given instanceof Float32Array ? given : aligned(given);
   let squares = 0;
-  for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
+  for (let i = 0; i < length; i++) squares += vector[i]! * vector[i]!;
   if (!Number.isFinite(squares)) {
-    const position = vector.findIndex((component) => !Number.isFinite(component));
+    const position = vector.subarray(0, length).findIndex((component) => !Number.isFinite(component));
     throw new ShoalError('VECTOR_NOT_FINITE', `${field}[${position}] is not a finite 32-bit number`, { details: { field, position } });
   }
   if (squares === 0 && metric === 'cosine') {
     throw new ShoalError('VECTOR_ZERO', `${field} is zero, which has no direction under the cosine metric`, { details: { field } });
   }
+}
+
+let scratch = new Float32Array(0);
+let scratchBytes = bytesOfVector(scratch);
+
+/** To be looked at before the next call: floats cannot be read where they are not aligned. */
+function aligned(bytes: VectorBytes): Float32Array {
+  if (scratchBytes.length < bytes.length) {
+    scratch = new Float32Array(bytes.length / 4);
+    scratchBytes = bytesOfVector(scratch);
+  }
+  scratchBytes.set(bytes);
+  return scratch;
 }
 
 /**
@@ -79,7 +93,8 @@ export function encodePayload(payload: unknown, field = 'payload'): Uint8Array {
     throw new ShoalError('INVALID_ARGUMENT', `${field} must be a JSON object`, { details: { field } });
   }
   checkPayloadValue(payload, field, 1);
-  const bytes = encoder.encode(JSON.stringify(payload));
+  // Of the shared pool: a buffer of its own for each payload costs the garbage collector more than making it.
+  const bytes = Buffer.from(JSON.stringify(payload));
   if (bytes.length > limits.payloadBytesMax) {
     throw new ShoalError('PAYLOAD_TOO_LARGE', `${field} has ${bytes.length} bytes of JSON; the limit is ${limits.payloadBytesMax}`, {
       details: { field, limit: limits.payloadBytesMax, found: bytes.length },
@@ -105,7 +120,7 @@ function checkPayloadValue(value: unknown, path: string, depth: number): void {
   }
   if (typeof value === 'object') {
     if (Array.isArray(value)) value.forEach((item, index) => checkPayloadValue(item, `${path}[${index}]`, depth + 1));
-    else for (const [key, item] of Object.entries(value)) checkPayloadMember(key, item, path, depth);
+    else for (const key of Object.keys(value)) checkPayloadMember(key, (value as Record<string, unknown>)[key], path, depth);
     return;
   }
   throw new ShoalError('INVALID_ARGUMENT', `${path} has a type that JSON does not know`, { details: { field: path } });

@@ -7,6 +7,7 @@ import type { Consistency, ConsistencyToken } from './consistency.ts';
 import type { Filter } from './filter.ts';
 import type { PointParts, PointView } from './point.ts';
 import type { ShardStatistics } from './shard-statistics.ts';
+import type { VectorBytes } from './vector-bytes.ts';
 import type { Idempotency, OperationResult, PayloadChange, PointDelete, PointUpsert } from './write.ts';
 import type { Span } from '../kernel/span.ts';
 
@@ -17,7 +18,7 @@ export interface ShardContext {
 }
 
 /** A point whose payload is its JSON text in UTF-8 already, checked against the limits. */
-export type EncodedUpsert = Omit<PointUpsert, 'payload'> & { readonly payload: Uint8Array };
+export type EncodedUpsert = Omit<PointUpsert, 'vector' | 'payload'> & { readonly vector: VectorBytes; readonly payload: Uint8Array };
 
 /** Ids, vectors and payloads have been checked by whoever sends it. */
 export type ShardWrite =

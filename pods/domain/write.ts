@@ -4,6 +4,7 @@ import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Filter } from './filter.ts';
 import { utf8Length, type Payload } from './point.ts';
+import type { VectorBytes } from './vector-bytes.ts';
 
 /** Makes a write recognisable when it is sent again (rule D1). */
 export interface Idempotency {
@@ -32,7 +33,8 @@ export interface ItemResult extends OperationResult {
 
 export interface PointUpsert {
   readonly id: string;
-  readonly vector: Float32Array;
+  /** Nobody changes it any more, also when the write has failed: it may be under way for longer than its caller waits. */
+  readonly vector: Float32Array | VectorBytes;
   readonly payload: Payload;
   readonly text?: string;
   /** Evaluated on the primary under the id's latch; when it does not hold the item's outcome is `condition-failed`. */

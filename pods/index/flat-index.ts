@@ -4,6 +4,7 @@
  */
 
 import type { LabelSet } from '../domain/label-set.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import {
@@ -16,7 +17,7 @@ import {
   writePart,
 } from './checkpoint-files.ts';
 import { normalize, preparedQueries, type RowDistances } from './distances.ts';
-import { RowTable } from './row-table.ts';
+import { copyFloats, RowTable } from './row-table.ts';
 import { TopK } from './top-k.ts';
 import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, IndexSearchResult, VectorIndex, VectorIndexFactory } from './vector-index.ts';
 
@@ -74,8 +75,18 @@ export class FlatIndex implements VectorIndex {
     }
   }
 
-  removeNow(labels: Uint32Array): void {
-    for (const label of labels) this.#rows.remove(label);
+  /** The same of vectors that need not be aligned. */
+  addBytes(labels: ArrayLike<number>, vectors: readonly VectorBytes[]): void {
+    const { dimension, metric } = this.#parameters;
+    assert.equal(vectors.length, labels.length, 'one vector per label');
+    for (let i = 0; i < labels.length; i++) {
+      const row = this.#rows.setBytes(labels[i] as number, vectors[i] as VectorBytes);
+      if (metric === 'cosine') normalize(this.#rows.blockOf(row), this.#rows.offsetOf(row), dimension);
+    }
+  }
+
+  removeNow(labels: ArrayLike<number>): void {
+    for (let i = 0; i < labels.length; i++) this.#rows.remove(labels[i] as number);
   }
 
   async search(search: IndexSearch): Promise<IndexSearchResult> {
@@ -127,8 +138,7 @@ export class FlatIndex implements VectorIndex {
   readVector(label: number, target: Float32Array, offset: number): void {
     const row = this.#rows.rowOf(label);
     assert(row >= 0, `label ${label} is present`);
-    const start = this.#rows.offsetOf(row);
-    target.set(this.#rows.blockOf(row).subarray(start, start + this.#parameters.dimension), offset);
+    copyFloats(this.#rows.blockOf(row), this.#rows.offsetOf(row), target, offset, this.#parameters.dimension);
   }
 
   labels(): Uint32Array {

@@ -18,6 +18,7 @@ import assert from 'node:assert/strict';
 import type { Metric } from '../domain/metric.ts';
 import { distanceOf, rowDistancesOf, type Distance, type RowDistances } from './distances.ts';
 import { hasLabel, LabelBits, noLabel, type LabelSet } from '../domain/label-set.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import { TopK } from './top-k.ts';
 import type { IndexHits } from './vector-index.ts';
 
@@ -36,6 +37,8 @@ export class RowTable {
   readonly #blockShift: number;
   readonly #blockMask: number;
   readonly #blocks: Float32Array[] = [];
+  /** The same blocks, for vectors that are not aligned. */
+  readonly #blockBytes: Uint8Array[] = [];
   #labelOfRow = new Uint32Array(64);
   #rowOfLabel = new Uint32Array(0);
   #size = 0;
@@ -83,13 +86,16 @@ export class RowTable {
 
   /** Stores a copy of `vectors[offset, offset + dimension)` under `label`, over what was there. */
   set(label: number, vectors: Float32Array, offset: number): void {
-    let row = this.rowOf(label);
-    if (row < 0) {
-      row = this.#appendRow(label);
-    } else {
-      for (const scan of this.#scans) scan.onChange(label, row);
-    }
-    this.blockOf(row).set(vectors.subarray(offset, offset + this.dimension), this.offsetOf(row));
+    const row = this.#rowToSet(label);
+    copyFloats(vectors, offset, this.blockOf(row), this.offsetOf(row), this.dimension);
+  }
+
+  /** The same of one vector as bytes. Returns its row. */
+  setBytes(label: number, vector: VectorBytes): number {
+    assert(vector.length === 4 * this.dimension, 'a vector has the dimension of the table');
+    const row = this.#rowToSet(label);
+    (this.#blockBytes[row >>> this.#blockShift] as Uint8Array).set(vector, 4 * this.offsetOf(row));
+    return row;
   }
 
   /** True when the label was there. */
@@ -102,14 +108,13 @@ export class RowTable {
     if (row !== last) {
       const moved = this.labelOf(last);
       for (const scan of this.#scans) scan.onMove(moved, last, row);
-      const offset = this.offsetOf(last);
-      this.blockOf(row).set(this.blockOf(last).subarray(offset, offset + this.dimension), this.offsetOf(row));
+      copyFloats(this.blockOf(last), this.offsetOf(last), this.blockOf(row), this.offsetOf(row), this.dimension);
       this.#labelOfRow[row] = moved;
       this.#rowOfLabel[moved] = row;
     }
     // One spare block stays, so that a table at a block's edge does not allocate with every change.
     const needed = (last >>> this.#blockShift) + 2;
-    if (this.#blocks.length > needed) this.#blocks.length = needed;
+    if (this.#blocks.length > needed) this.#blocks.length = this.#blockBytes.length = needed;
     return true;
   }
 
@@ -143,13 +148,22 @@ export class RowTable {
     return scan;
   }
 
+  #rowToSet(label: number): number {
+    const row = this.rowOf(label);
+    if (row < 0) return this.#appendRow(label);
+    for (const scan of this.#scans) scan.onChange(label, row);
+    return row;
+  }
+
   #appendRow(label: number): number {
     assert(label < noLabel, 'a label is below 2^32 - 1');
     const row = this.#size++;
     if (row >= this.#labelOfRow.length) this.#labelOfRow = grown(this.#labelOfRow, row + 1);
     if (label >= this.#rowOfLabel.length) this.#rowOfLabel = grown(this.#rowOfLabel, label + 1);
     if (row >>> this.#blockShift >= this.#blocks.length) {
-      this.#blocks.push(new Float32Array(this.rowsPerBlock * this.dimension));
+      const block = new Float32Array(this.rowsPerBlock * this.dimension);
+      this.#blocks.push(block);
+      this.#blockBytes.push(new Uint8Array(block.buffer));
     }
     this.#labelOfRow[row] = label;
     this.#rowOfLabel[label] = row;
@@ -290,6 +304,11 @@ export class RowScan {
       }
     }
   }
+}
+
+/** Without a view of either, which would be garbage for each vector. */
+export function copyFloats(source: Float32Array, from: number, target: Float32Array, to: number, count: number): void {
+  for (let i = 0; i < count; i++) target[to + i] = source[from + i] as number;
 }
 
 function grown(array: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {

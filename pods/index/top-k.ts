@@ -44,13 +44,22 @@ export class TopK {
 
   /** Nearest first. The heap keeps its content. */
   hits(): IndexHits {
-    const order = Array.from({ length: this.#size }, (_, i) => i).sort((a, b) =>
-      this.#isBefore(this.#distances[a] as number, this.#labels[a] as number, b) ? -1 : 1,
-    );
-    return {
-      labels: Uint32Array.from(order, (i) => this.#labels[i] as number),
-      distances: Float32Array.from(order, (i) => this.#distances[i] as number),
-    };
+    const size = this.#size;
+    const heapLabels = this.#labels.slice(0, size);
+    const heapDistances = this.#distances.slice(0, size);
+    const labels = new Uint32Array(size);
+    const distances = new Float32Array(size);
+    // The worst one leaves the heap first.
+    while (this.#size > 0) {
+      const place = --this.#size;
+      labels[place] = this.#labels[0] as number;
+      distances[place] = this.#distances[0] as number;
+      if (place > 0) this.#siftDown(this.#distances[place] as number, this.#labels[place] as number);
+    }
+    this.#labels.set(heapLabels);
+    this.#distances.set(heapDistances);
+    this.#size = size;
+    return { labels, distances };
   }
 
   #isBefore(distance: number, label: number, place: number): boolean {

@@ -56,6 +56,7 @@ export class FieldIndex {
 
   /** Replaces all that is known of the label by what the payload says; undefined forgets the label. */
   update(label: number, payload: Payload | undefined): void {
+    if (payload !== undefined && this.#path.length === 1 && this.#updateOne(label, payload)) return;
     const found = payload === undefined ? nothing : this.#read(payload);
     put(this.present, label, found.present);
     put(this.nulls, label, found.hasNull);
@@ -63,6 +64,21 @@ export class FieldIndex {
     put(this.overfull, label, found.overfull);
     if (found.keys.length === 1 && this.#column.isOnly(label, found.keys[0] as number)) return;
     this.#replaceKeys(label, found.keys);
+  }
+
+  /** What most payloads have, one value that the index takes, for a label without keys: without making anything. */
+  #updateOne(label: number, payload: Payload): boolean {
+    const name = this.#path[0]!;
+    const value = Object.hasOwn(payload, name) ? payload[name]! : null;
+    if (typeof value === 'object' || !this.#column.isEmpty(label) || !this.#takes(value)) return false;
+    const key = this.#keyOf(value, 'new') as number;
+    this.present.add(label);
+    this.nulls.remove(label);
+    this.foreign.remove(label);
+    this.overfull.remove(label);
+    assert(this.pairs.add(key, label), 'a pair is added once');
+    this.#column.append(label, key);
+    return true;
   }
 
   /** Takes pairs from a checkpoint; false unless they come in order. */

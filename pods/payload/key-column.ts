@@ -29,6 +29,10 @@ export class KeyColumn {
     return this.#pages[pageOf(label)]?.[label % pageLabels] === key;
   }
 
+  isEmpty(label: number): boolean {
+    return (this.#pages[pageOf(label)]?.[label % pageLabels] ?? none) === none;
+  }
+
   /** `keys` are ascending, without repetition, and not changed by anybody from now on. */
   set(label: number, keys: readonly number[]): void {
     const number = pageOf(label);

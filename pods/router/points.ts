@@ -3,6 +3,7 @@
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { checkPointId, checkText, checkVector, encodePayload } from '../domain/point.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { checkIdempotency } from '../domain/write.ts';
 import type { ConsistencyToken, RequestContext } from '../api/context.ts';
 import type { ItemResult, PointApi, PointView, WriteAnswer } from '../api/vector-api.ts';
@@ -58,7 +59,8 @@ export function createPointApi(routing: Routing): PointApi {
         const encoded = points.map((point, i) => {
           checkVector(point.vector, dimension, metric, `points[${i}].vector`);
           if (point.text !== undefined) checkText(point.text, `points[${i}].text`);
-          return { ...point, payload: encodePayload(point.payload, `points[${i}].payload`) };
+          const vector = point.vector instanceof Float32Array ? bytesOfVector(point.vector) : point.vector;
+          return { ...point, vector, payload: encodePayload(point.payload, `points[${i}].payload`) };
         });
         return write(context, collection, answered, encoded, (part) => ({ kind: 'upsert', points: part }));
       });

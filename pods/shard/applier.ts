@@ -4,6 +4,7 @@
  */
 
 import { ShoalError } from '../kernel/errors.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { keyWithBytes } from '../storage/keys.ts';
 import type { IdempotencyTable, RequestHistory } from './idempotency.ts';
@@ -32,7 +33,7 @@ export interface AppliedState {
 
 /** A change of the memory that follows the batch. */
 type MemoryChange =
-  | { readonly kind: 'insert'; readonly id: string; readonly state: PointState; readonly vector: Float32Array }
+  | { readonly kind: 'insert'; readonly id: string; readonly state: PointState; readonly vector: VectorBytes }
   | { readonly kind: 'version'; readonly label: number; readonly version: number }
   | { readonly kind: 'remove'; readonly label: number }
   | { readonly kind: 'payload'; readonly label: number; readonly payload: StoredPayload | undefined };
@@ -149,7 +150,7 @@ class Plan {
     if (prior !== undefined) this.#dropLabel(prior);
     const state: PointState = { label: this.#state.labels.allocate(), version, vectorVersion: version };
     const payload: StoredPayload = { id, version, payload: operation.payload, text: operation.text };
-    this.writes.push(...this.#state.points.put(id, state, payload, operation.vector));
+    this.#state.points.put(this.writes, id, state, payload, operation.vector);
     this.changes.push({ kind: 'insert', id, state, vector: operation.vector });
     this.#indexPayload(state.label, payload);
     this.#priors.set(id, { state, payload });
@@ -160,7 +161,7 @@ class Plan {
     if (prior === undefined) return;
     const state = { ...prior.state, version: operation.version };
     const payload = { id: operation.id, version: operation.version, payload: operation.payload, text: prior.payload?.text };
-    this.writes.push(...this.#state.points.put(operation.id, state, payload));
+    this.#state.points.put(this.writes, operation.id, state, payload);
     this.changes.push({ kind: 'version', label: state.label, version: state.version });
     this.#indexPayload(state.label, payload);
     this.#priors.set(operation.id, { state, payload });
@@ -175,7 +176,7 @@ class Plan {
   }
 
   #dropLabel(prior: Prior): void {
-    this.writes.push(...this.#state.points.deleteLabel(prior.state.label));
+    this.#state.points.deleteLabel(this.writes, prior.state.label);
     this.#indexPayload(prior.state.label, undefined);
     this.changes.push({ kind: 'remove', label: prior.state.label });
   }
@@ -194,13 +195,15 @@ class Plan {
 
 /** At one instant, so that a search sees all of the run or nothing of it. */
 function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): void {
-  const inserted: { label: number; vector: Float32Array }[] = [];
+  const labels: number[] = [];
+  const vectors: VectorBytes[] = [];
   const removed: number[] = [];
   for (const change of changes) {
     switch (change.kind) {
       case 'insert':
         state.labels.set(change.state.label, change.id, change.state.version, change.state.vectorVersion);
-        inserted.push({ label: change.state.label, vector: change.vector });
+        labels.push(change.state.label);
+        vectors.push(change.vector);
         break;
       case 'version':
         state.labels.setVersion(change.label, change.version);
@@ -214,11 +217,6 @@ function changeMemory(state: AppliedState, changes: readonly MemoryChange[]): vo
         break;
     }
   }
-  if (inserted.length > 0) {
-    const dimension = inserted[0]!.vector.length;
-    const vectors = new Float32Array(inserted.length * dimension);
-    inserted.forEach(({ vector }, i) => vectors.set(vector, i * dimension));
-    state.index.add(Uint32Array.from(inserted, ({ label }) => label), vectors);
-  }
+  if (labels.length > 0) state.index.add(labels, vectors);
   state.index.remove(removed);
 }

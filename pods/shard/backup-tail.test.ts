@@ -13,6 +13,7 @@ import { limits } from '../kernel/limits.ts';
 import { seededRandom } from '../kernel/random.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { encodeEntry } from './entry-codec.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { dimension, encode, lead, OpenReplica, shardUID } from './replica.fixture.ts';
 
 const primary = { pod: 'test-1', incarnation: 'other', session: 'other session' };
@@ -40,7 +41,7 @@ async function catchingUp(): Promise<{ open: OpenReplica; letThrough: () => void
   const open = await OpenReplica.open(disk, { lead: false });
   const { replica } = open;
   for (let seq = 1; seq <= entryCount; seq++) {
-    const operation = { kind: 'upsert', id: `p${seq}`, version: seq, vector: new Float32Array(dimension).fill(seq), payload: encode({}), text: undefined } as const;
+    const operation = { kind: 'upsert', id: `p${seq}`, version: seq, vector: bytesOfVector(new Float32Array(dimension).fill(seq)), payload: encode({}), text: undefined } as const;
     const entry = { term: 1, seq, payload: encodeEntry({ idempotency: undefined, operations: [operation], results: [] }) };
     const body = { kind: 'append', prevSeq: seq - 1, prevTerm: seq === 1 ? 0 : 1, entries: [entry], commitSeq: seq } as const;
     replica.receive({ collectionUID: 'collection-under-test', shardUID, term: 1, from: primary, to: self, body });

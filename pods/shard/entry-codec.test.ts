@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { hasCode } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { ItemOutcome } from '../domain/write.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { checkEntrySize, decodeEntry, decodeResults, encodeEntry, encodeResults, entrySizeBytes } from './entry-codec.ts';
 import { noOp, type Entry, type Operation } from './operation.ts';
 
@@ -18,7 +19,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     kind: fc.constant('upsert' as const),
     id: text,
     version,
-    vector: fc.float32Array({ maxLength: 5, noNaN: true }),
+    vector: fc.float32Array({ maxLength: 5, noNaN: true }).map(bytesOfVector),
     payload: bytes,
     text: fc.option(text, { nil: undefined }),
   }),
@@ -35,7 +36,7 @@ const entry: fc.Arbitrary<Entry> = fc.record({
 
 /** Byte arrays compare by content, whatever class holds them. */
 function plain(value: Entry): unknown {
-  return JSON.parse(JSON.stringify(value, (_, part: unknown) => (part instanceof Uint8Array || part instanceof Float32Array ? Array.from(part, (n) => (Object.is(n, -0) ? '-0' : String(n))) : part)));
+  return JSON.parse(JSON.stringify(value, (_, part: unknown) => (part instanceof Uint8Array ? Array.from(part) : part)));
 }
 
 /** Buffers turn into objects in JSON before a replacer sees them. */

@@ -92,7 +92,7 @@ function operationSizeBytes(operation: Operation): number {
   switch (operation.kind) {
     case 'upsert':
       return (
-        3 + Buffer.byteLength(operation.id) + 8 + 4 + operation.vector.byteLength + 4 + operation.payload.length + 4 +
+        3 + Buffer.byteLength(operation.id) + 8 + 4 + operation.vector.length + 4 + operation.payload.length + 4 +
         (operation.text === undefined ? 0 : Buffer.byteLength(operation.text))
       );
     case 'set-payload':
@@ -116,8 +116,8 @@ function writeOperation(writer: ByteWriter, operation: Operation): void {
     case 'upsert':
       writer.shortText(operation.id);
       writer.f64(operation.version);
-      writer.u32(operation.vector.length);
-      writer.raw(new Uint8Array(operation.vector.buffer, operation.vector.byteOffset, operation.vector.byteLength));
+      writer.u32(operation.vector.length / 4);
+      writer.raw(operation.vector);
       writer.bytes(operation.payload);
       writer.optionalText(operation.text);
       return;
@@ -146,7 +146,7 @@ function readOperation(reader: ByteReader): Operation {
   switch (kind) {
     case kinds.upsert: {
       const version = reader.f64();
-      const vector = reader.floats(reader.u32());
+      const vector = reader.raw(4 * reader.u32());
       const payload = reader.bytes();
       return { kind: 'upsert', id: name, version, vector, payload, text: reader.optionalText() };
     }
@@ -258,18 +258,15 @@ export class ByteReader {
     return count;
   }
 
-  /** A copy, aligned. */
-  floats(count: number): Float32Array {
-    const start = this.#take(count * 4);
-    const copy = new Float32Array(count);
-    new Uint8Array(copy.buffer).set(this.#buffer.subarray(start, start + count * 4));
-    return copy;
-  }
-
-  bytes(): Uint8Array {
-    const length = this.u32();
+  /** A view. */
+  raw(length: number): Uint8Array {
     const start = this.#take(length);
     return this.#buffer.subarray(start, start + length);
+  }
+
+  /** A view. */
+  bytes(): Uint8Array {
+    return this.raw(this.u32());
   }
 
   shortText(): string {

@@ -10,7 +10,7 @@ import { faultyFileSystem } from '../kernel/faulty-file-system.ts';
 import { seededRandom } from '../kernel/random.ts';
 import type { LogEntry, ReplicaLog } from '../log/log.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
-import type { KeyValueStore } from '../storage/key-value-store.ts';
+import type { KeyValueStore, WriteOperation } from '../storage/key-value-store.ts';
 import { SortedMap } from '../storage/sorted-map.ts';
 import { CheckpointDirectory, inChunks, type StoredCheckpoint } from './checkpoint.ts';
 import { encodeEntry } from './entry-codec.ts';
@@ -40,12 +40,14 @@ class Shard {
     this.entries.push({ term: 1, seq: this.entries.length + 1, payload: encodeEntry({ idempotency: undefined, operations: [operation], results: [] }) });
     if (operation.kind === 'put-record' || operation.kind === 'delete-record') return;
     const { id } = operation;
+    const batch: WriteOperation[] = [];
     const known = this.#labelOf.get(id);
     if (operation.kind === 'set-payload') {
       if (known === undefined) return;
       this.labels.setVersion(known, operation.version);
       const vectorVersion = this.labels.vectorVersion(known);
-      await this.#store.write(this.points.put(id, { label: known, version: operation.version, vectorVersion }, { id, version: operation.version, payload, text: undefined }));
+      this.points.put(batch, id, { label: known, version: operation.version, vectorVersion }, { id, version: operation.version, payload, text: undefined });
+      await this.#store.write(batch);
       return;
     }
     if (known !== undefined) {
@@ -53,13 +55,15 @@ class Shard {
       // At once, so that labels come to other ids as early as they ever can.
       this.labels.release(known);
       this.#labelOf.delete(id);
-      await this.#store.write([...this.points.deleteLabel(known), this.points.deleteId(id)]);
+      this.points.deleteLabel(batch, known);
+      batch.push(this.points.deleteId(id));
     }
-    if (operation.kind === 'delete') return;
+    if (operation.kind === 'delete') return this.#store.write(batch);
     const state = { label: this.labels.allocate(), version: operation.version, vectorVersion: operation.version };
     this.labels.set(state.label, id, state.version, state.vectorVersion);
     this.#labelOf.set(id, state.label);
-    await this.#store.write(this.points.put(id, state, { id, version: state.version, payload, text: undefined }, operation.vector));
+    this.points.put(batch, id, state, { id, version: state.version, payload, text: undefined }, operation.vector);
+    await this.#store.write(batch);
   }
 
   async checkpoint(whileIdsAreWritten: () => Promise<void>): Promise<StoredCheckpoint> {
@@ -115,7 +119,7 @@ function rowsOf(labels: LabelTable): unknown[] {
 }
 
 function upsert(id: string, version: number): Operation {
-  return { kind: 'upsert', id, version, vector: new Float32Array(1), payload, text: undefined };
+  return { kind: 'upsert', id, version, vector: new Uint8Array(4), payload, text: undefined };
 }
 
 test('whatever is changed before, while and after the ids are written, and however much of it a power loss takes', async () => {

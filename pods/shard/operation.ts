@@ -3,6 +3,7 @@
  * logged, so that every replica applies the same change whatever it knows.
  */
 
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import type { Idempotency, OperationResult } from '../domain/write.ts';
 
 export type Operation =
@@ -10,7 +11,7 @@ export type Operation =
       readonly kind: 'upsert';
       readonly id: string;
       readonly version: number;
-      readonly vector: Float32Array;
+      readonly vector: VectorBytes;
       /** JSON text in UTF-8. */
       readonly payload: Uint8Array;
       readonly text: string | undefined;

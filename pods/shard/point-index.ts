@@ -19,6 +19,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { limits } from '../kernel/limits.ts';
 import { FlatIndex } from '../index/flat-index.ts';
 import { LabelBits } from '../domain/label-set.ts';
+import type { VectorBytes } from '../domain/vector-bytes.ts';
 import type { CheckpointPart, IndexHits, IndexParameters, IndexSearch, VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import type { LabelTable } from './label-table.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';
@@ -79,6 +80,11 @@ export class PointIndex {
   #graphLabels = new LabelBits();
   /** Dead labels that the graph has not confirmed as removed. */
   readonly #unconfirmedRemovals = new Set<number>();
+  /**
+   * Rows of the tail whose label is dead, and which only wait for searches to end. They are asked for on top of k; rows
+   * that the graph has as well are not, as nothing that is nearer than one of the k nearest can push it out.
+   */
+  #deadRowCount = 0;
   /** Counts labels that died, so that a search can tell whether any did since it began. */
   #deathCount = 0;
   #mover: Promise<void> | undefined;
@@ -105,6 +111,11 @@ export class PointIndex {
     return Math.max(0, this.#options.labels.pointCount - this.#graphLabels.count + this.#unconfirmedRemovals.size);
   }
 
+  /** Rows of dead points that the tail still holds. */
+  get deadRowCount(): number {
+    return this.#deadRowCount;
+  }
+
   get graphPointCount(): number {
     return this.#graph?.size ?? 0;
   }
@@ -129,11 +140,11 @@ export class PointIndex {
     return this.#graph?.labels() ?? new Uint32Array(0);
   }
 
-  /** Makes points searchable at once. The arrays belong to the index from here on. */
-  add(labels: Uint32Array, vectors: Float32Array): void {
-    this.#tail.addNow(labels, vectors);
+  /** Makes points searchable at once. The vectors are copied, the only time on their way from a message to the index. */
+  add(labels: ArrayLike<number>, vectors: readonly VectorBytes[]): void {
+    this.#tail.addBytes(labels, vectors);
     if (this.#options.graphFactory === undefined) return;
-    for (const label of labels) this.#unmoved.push(label);
+    for (let i = 0; i < labels.length; i++) this.#unmoved.push(labels[i]!);
     if (this.#unmoved.length - this.#unmovedStart > 2 * this.#tail.size + 1_024) this.#compactUnmoved();
     this.#wakeMover();
   }
@@ -144,6 +155,7 @@ export class PointIndex {
     const inGraph = labels.filter((label) => this.#graphLabels.has(label));
     const elsewhere = labels.filter((label) => !this.#graphLabels.has(label) && !this.#moving.has(label));
     this.#deathCount += labels.length;
+    for (const label of labels) if (this.#tail.has(label)) this.#deadRowCount++;
     // Labels in `#moving` are taken care of when their batch has arrived.
     this.#movingDeadCount += labels.length - inGraph.length - elsewhere.length;
     this.#retire(elsewhere);
@@ -203,7 +215,7 @@ export class PointIndex {
     }
     let tailHits = noHits;
     if (this.#tail.size > 0) {
-      const tail = await this.#tail.search({ ...search, queries: query, k: k + slack + this.#deadTailCount() });
+      const tail = await this.#tail.search({ ...search, queries: query, k: k + slack + this.#deadRowCount });
       if (visitedCount !== undefined) visitedCount += tail.visitedCount ?? 0;
       tailHits = tail.hits[0]!;
     }
@@ -236,11 +248,6 @@ export class PointIndex {
     await this.#graph?.close();
     await this.#mover;
     await this.#tail.close();
-  }
-
-  /** Rows of the tail that are dead, or in the graph as well, and only wait for searches to end. */
-  #deadTailCount(): number {
-    return Math.max(0, this.#tail.size - this.tailPointCount);
   }
 
   #hasRoom(pointCount: number): boolean {
@@ -379,16 +386,22 @@ export class PointIndex {
     this.#unmovedStart = 0;
   }
 
+  /** No label is handed out again before its row is gone. */
+  #dropRows(labels: readonly number[]): void {
+    for (const label of labels) if (!this.#options.labels.isLive(label) && this.#tail.has(label)) this.#deadRowCount--;
+    this.#tail.removeNow(labels);
+  }
+
   /** Live labels that the graph has now: gone from the tail when earlier searches have ended. */
   #leaveTail(labels: readonly number[]): void {
-    this.#options.epochs.whenReadersEnded(() => this.#tail.removeNow(Uint32Array.from(labels)));
+    this.#options.epochs.whenReadersEnded(() => this.#dropRows(labels));
   }
 
   /** Dead labels that only the tail had. */
   #retire(labels: readonly number[]): void {
     if (labels.length === 0) return;
     this.#options.epochs.whenReadersEnded(() => {
-      this.#tail.removeNow(Uint32Array.from(labels));
+      this.#dropRows(labels);
       for (const label of labels) this.#options.labels.release(label);
     });
   }
@@ -405,7 +418,7 @@ export class PointIndex {
           this.#unconfirmedRemovals.delete(label);
         }
         this.#options.epochs.whenReadersEnded(() => {
-          this.#tail.removeNow(Uint32Array.from(labels));
+          this.#dropRows(labels);
           for (const label of labels) this.#options.labels.release(label);
         });
       },

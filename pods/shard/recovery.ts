@@ -134,13 +134,10 @@ async function fillTail(index: PointIndex, labels: LabelTable, points: StoredPoi
   const uncovered = LabelBits.copyOf(labels.live).toArray().filter((label) => !index.graphHas(label));
   for (let start = 0; start < uncovered.length; start += sliceCount) {
     const slice = uncovered.slice(start, start + sliceCount);
-    const stored = await points.vectors(slice);
-    const vectors = new Float32Array(slice.length * dimension);
-    stored.forEach((vector, i) => {
-      if (vector?.length !== dimension) {
-        throw new ShoalError('CORRUPTION', `the vector of point "${labels.id(slice[i]!)}" is missing or has another dimension`);
-      }
-      vectors.set(vector, i * dimension);
+    const stored = await points.vectorBytes(slice);
+    const vectors = stored.map((vector, i) => {
+      if (vector?.length === 4 * dimension) return vector;
+      throw new ShoalError('CORRUPTION', `the vector of point "${labels.id(slice[i]!)}" is missing or has another dimension`);
     });
     index.add(slice, vectors);
   }

@@ -12,6 +12,7 @@ import type { LogEntry } from '../log/log.ts';
 import type { MessageBody } from '../replication/messages.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
 import { encodeEntry } from './entry-codec.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { context, dimension, encode, lead, OpenReplica, shardUID, type ReplicaDisk } from './replica.fixture.ts';
 
 const primary = { pod: 'test-1', incarnation: 'other', session: 'other session' };
@@ -78,7 +79,7 @@ test('a backup that has just come in sync is read when it has applied what was c
 function entries(): LogEntry[] {
   return Array.from({ length: entryCount }, (_, i) => {
     const seq = i + 1;
-    const operation = { kind: 'upsert', id: `p${seq}`, version: seq, vector: new Float32Array(dimension).fill(seq), payload: encode({}), text: undefined } as const;
+    const operation = { kind: 'upsert', id: `p${seq}`, version: seq, vector: bytesOfVector(new Float32Array(dimension).fill(seq)), payload: encode({}), text: undefined } as const;
     return { term, seq, payload: encodeEntry({ idempotency: undefined, operations: [operation], results: [] }) };
   });
 }

@@ -176,7 +176,7 @@ export class ReplicaService implements ShardService {
 function sizeBytesOf(write: ShardWrite): number {
   switch (write.kind) {
     case 'upsert':
-      return write.points.reduce((size, { id, vector, payload, text }) => size + id.length + vector.byteLength + payload.length + (text?.length ?? 0), 0);
+      return write.points.reduce((size, { id, vector, payload, text }) => size + id.length + vector.length + payload.length + (text?.length ?? 0), 0);
     case 'change-payload':
       return write.changes.reduce((size, { id, set }) => size + id.length + (set === undefined ? 0 : JSON.stringify(set).length), 0);
     case 'put-record':

@@ -12,6 +12,7 @@ import { collectionSpec, type CollectionSpec } from '../domain/collection.ts';
 import type { Filter } from '../domain/filter.ts';
 import type { Payload } from '../domain/point.ts';
 import type { ShardContext, ShardHit } from '../domain/shard-service.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { PodLog } from '../log/log.ts';
 import { openPodLog } from '../log/pod-log.ts';
@@ -111,7 +112,7 @@ export class OpenReplica {
   async upsert(from: number, count: number, salt = 0): Promise<void> {
     const points = Array.from({ length: count }, (_, i) => {
       const number = from + i;
-      return { id: `p${number}`, vector: vectorOf(number, salt), payload: encode({ number, parity: number % 2 === 0 ? 'even' : 'odd', salt }) };
+      return { id: `p${number}`, vector: bytesOfVector(vectorOf(number, salt)), payload: encode({ number, parity: number % 2 === 0 ? 'even' : 'odd', salt }) };
     });
     await this.service.write(context, { kind: 'upsert', points });
   }

@@ -7,6 +7,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { seededRandom } from '../kernel/random.ts';
 import { collectionSpec, type CollectionSpec, type Quantization } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { indexParametersOf } from '../index/index-parameters.ts';
 import type { VectorIndexFactory } from '../index/vector-index.ts';
 import type { LogEntry, PodLog } from '../log/log.ts';
@@ -112,7 +113,7 @@ export class TestReplica {
     const operations = Array.from({ length: count }, (_, i): Operation => {
       const number = from + i;
       const payload = encoder.encode(JSON.stringify({ number, parity: number % 2 === 0 ? 'even' : 'odd', salt, filler }));
-      return { kind: 'upsert', id: `p${number}`, version, vector: vectorOf(number, salt), payload, text: undefined };
+      return { kind: 'upsert', id: `p${number}`, version, vector: bytesOfVector(vectorOf(number, salt)), payload, text: undefined };
     });
     return this.apply(term, operations);
   }

@@ -15,7 +15,8 @@
 
 import { ShoalError } from '../kernel/errors.ts';
 import type { Payload } from '../domain/point.ts';
-import { decodeKey, keySpace, keyWithBytes, keyWithLabel } from '../storage/keys.ts';
+import { vectorOfBytes, type VectorBytes } from '../domain/vector-bytes.ts';
+import { decodeKey, keySpace, keyWithLabel, keyWithText } from '../storage/keys.ts';
 import type { KeyValueReader, WriteOperation } from '../storage/key-value-store.ts';
 import { ByteReader, ByteWriter } from './entry-codec.ts';
 
@@ -36,7 +37,6 @@ export interface StoredPayload {
 }
 
 const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 export class StoredPoints {
   readonly #store: KeyValueReader;
@@ -58,37 +58,34 @@ export class StoredPoints {
   }
 
   async vectors(labels: ArrayLike<number>): Promise<(Float32Array | undefined)[]> {
-    const values = await this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'vector', label)));
+    const values = await this.vectorBytes(labels);
     return values.map((value) => (value === undefined ? undefined : decodeVector(value)));
+  }
+
+  vectorBytes(labels: ArrayLike<number>): Promise<(VectorBytes | undefined)[]> {
+    return this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'vector', label)));
   }
 
   /** Every point's id and state, in the order of the ids' bytes, in slices. */
   async *scanStates(afterId: string | undefined, signal?: AbortSignal): AsyncGenerator<{ id: string; state: PointState }[]> {
     const range = keySpace(this.#replica, 'id').span;
     // The least key greater than `afterId` is that id with a zero byte, which no id holds, behind it.
-    const start = afterId === undefined ? range.start : keyWithBytes(this.#replica, 'id', encoder.encode(`${afterId}\0`));
+    const start = afterId === undefined ? range.start : keyWithText(this.#replica, 'id', `${afterId}\0`);
     for await (const slice of this.#store.scan({ start, end: range.end }, signal)) {
       yield slice.map(({ key, value }) => ({ id: decoder.decode(decodeKey(key).suffix), state: decodeState(value) }));
     }
   }
 
-  put(id: string, state: PointState, payload: StoredPayload, vector?: Float32Array): WriteOperation[] {
-    const operations: WriteOperation[] = [
-      { kind: 'put', key: this.#idKey(id), value: encodeState(state) },
-      { kind: 'put', key: keyWithLabel(this.#replica, 'payload', state.label), value: encodePayload(payload) },
-    ];
-    if (vector !== undefined) {
-      const value = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-      operations.push({ kind: 'put', key: keyWithLabel(this.#replica, 'vector', state.label), value });
-    }
-    return operations;
+  /** Adds what stores the point to `batch`. */
+  put(batch: WriteOperation[], id: string, state: PointState, payload: StoredPayload, vector?: VectorBytes): void {
+    batch.push({ kind: 'put', key: this.#idKey(id), value: encodeState(state) });
+    batch.push({ kind: 'put', key: keyWithLabel(this.#replica, 'payload', state.label), value: encodePayload(payload) });
+    if (vector !== undefined) batch.push({ kind: 'put', key: keyWithLabel(this.#replica, 'vector', state.label), value: vector });
   }
 
-  deleteLabel(label: number): WriteOperation[] {
-    return [
-      { kind: 'delete', key: keyWithLabel(this.#replica, 'payload', label) },
-      { kind: 'delete', key: keyWithLabel(this.#replica, 'vector', label) },
-    ];
+  deleteLabel(batch: WriteOperation[], label: number): void {
+    batch.push({ kind: 'delete', key: keyWithLabel(this.#replica, 'payload', label) });
+    batch.push({ kind: 'delete', key: keyWithLabel(this.#replica, 'vector', label) });
   }
 
   deleteId(id: string): WriteOperation {
@@ -96,7 +93,7 @@ export class StoredPoints {
   }
 
   #idKey(id: string): Uint8Array {
-    return keyWithBytes(this.#replica, 'id', encoder.encode(id));
+    return keyWithText(this.#replica, 'id', id);
   }
 }
 
@@ -106,11 +103,11 @@ export function parsePayload(stored: StoredPayload): Payload {
 }
 
 function encodeState(state: PointState): Uint8Array {
-  const writer = new ByteWriter(20);
-  writer.f64(state.version);
-  writer.f64(state.vectorVersion);
-  writer.u32(state.label);
-  return writer.finish();
+  const value = Buffer.allocUnsafe(20);
+  value.writeDoubleLE(state.version, 0);
+  value.writeDoubleLE(state.vectorVersion, 8);
+  value.writeUInt32LE(state.label, 16);
+  return value;
 }
 
 function decodeState(value: Uint8Array): PointState {
@@ -137,9 +134,7 @@ function decodePayload(value: Uint8Array): StoredPayload {
   return stored;
 }
 
-function decodeVector(value: Uint8Array): Float32Array {
+function decodeVector(value: VectorBytes): Float32Array {
   if (value.length % 4 !== 0) throw new ShoalError('CORRUPTION', 'a stored vector is not a whole number of floats');
-  const vector = new Float32Array(value.length / 4);
-  new Uint8Array(vector.buffer).set(value);
-  return vector;
+  return vectorOfBytes(value);
 }

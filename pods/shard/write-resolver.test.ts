@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Payload } from '../domain/point.ts';
 import type { WriteCondition } from '../domain/write.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { hasCode } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import { needsPayload, resolvePointWrite, resolveRecordWrite, type PointWrite, type PriorPoint } from './write-resolver.ts';
@@ -12,7 +13,7 @@ const prior = (version: number, payload: Payload = { color: 'red', size: 3 }): P
   state: { label: 1, version, vectorVersion: version },
   payload: { id: 'p', version, payload: encode(payload), text: undefined },
 });
-const vector = Float32Array.of(1, 2);
+const vector = bytesOfVector(Float32Array.of(1, 2));
 const matches = (value: string): WriteCondition => ({ kind: 'matches', filter: { kind: 'equals', field: 'color', value } });
 
 test('conditions by what is there', () => {

@@ -43,37 +43,39 @@ export function needsPayload(write: PointWrite, item: WriteItem): boolean {
 export function resolvePointWrite(write: PointWrite, priors: readonly (PriorPoint | undefined)[], version: number): ResolvedWrite {
   const operations: Operation[] = [];
   const results: OperationResult[] = [];
-  const resolve = <Item extends WriteItem>(items: readonly Item[], effect: (item: Item, prior: PriorPoint | undefined) => [Operation | undefined, OperationResult]): void => {
+  /** `effect` adds what an item does to the operations. */
+  const resolve = <Item extends WriteItem>(items: readonly Item[], effect: (item: Item, prior: PriorPoint | undefined) => OperationResult): void => {
     items.forEach((item, i) => {
       const prior = priors[i];
-      if (!conditionHolds(item.condition, prior)) {
-        results.push({ outcome: 'condition-failed', version: prior?.state.version ?? 0 });
-        return;
-      }
-      const [operation, result] = effect(item, prior);
-      if (operation !== undefined) operations.push(operation);
-      results.push(result);
+      const holds = conditionHolds(item.condition, prior);
+      results.push(holds ? effect(item, prior) : { outcome: 'condition-failed', version: prior?.state.version ?? 0 });
     });
   };
   switch (write.kind) {
-    case 'upsert':
-      resolve(write.points, (point, prior) => [
-        { kind: 'upsert', id: point.id, version, vector: point.vector, payload: point.payload, text: point.text },
-        { outcome: prior === undefined ? 'created' : 'updated', version },
-      ]);
+    case 'upsert': {
+      const created: OperationResult = { outcome: 'created', version };
+      const updated: OperationResult = { outcome: 'updated', version };
+      resolve(write.points, ({ id, vector, payload, text }, prior) => {
+        operations.push({ kind: 'upsert', id, version, vector, payload, text });
+        return prior === undefined ? created : updated;
+      });
       break;
+    }
     case 'delete':
-      resolve(write.points, (point, prior) =>
-        prior === undefined ? [undefined, { outcome: 'not-found', version: 0 }] : [{ kind: 'delete', id: point.id }, { outcome: 'deleted', version: 0 }],
-      );
+      resolve(write.points, (point, prior) => {
+        if (prior === undefined) return { outcome: 'not-found', version: 0 };
+        operations.push({ kind: 'delete', id: point.id });
+        return { outcome: 'deleted', version: 0 };
+      });
       break;
     case 'change-payload':
       resolve(write.changes, (change, prior) => {
-        if (prior === undefined) return [undefined, { outcome: 'not-found', version: 0 }];
+        if (prior === undefined) return { outcome: 'not-found', version: 0 };
         const before: Payload = change.replace === true ? {} : parsePayload(prior.payload!);
         const removed = new Set(change.remove ?? []);
         const after = Object.fromEntries(Object.entries({ ...before, ...change.set }).filter(([key]) => !removed.has(key)));
-        return [{ kind: 'set-payload', id: change.id, version, payload: encodePayload(after) }, { outcome: 'updated', version }];
+        operations.push({ kind: 'set-payload', id: change.id, version, payload: encodePayload(after) });
+        return { outcome: 'updated', version };
       });
       break;
   }

@@ -88,6 +88,13 @@ export function keyWithBytes(replica: number, space: KeySpace, suffix: Uint8Arra
   return key;
 }
 
+/** The same of a suffix that is text, in UTF-8. */
+export function keyWithText(replica: number, space: KeySpace, text: string): Uint8Array {
+  const key = keyPrefix(replica, space, Buffer.byteLength(text));
+  key.write(text, prefixBytes);
+  return key;
+}
+
 /** The key but for its replica number: how it travels to a replica with another number. A view, not a copy. */
 export function withoutReplica(key: Uint8Array): Uint8Array {
   return key.subarray(replicaBytes);

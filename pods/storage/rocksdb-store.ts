@@ -86,7 +86,9 @@ function reader(session: RocksdbSession, assertOpen: () => void): KeyValueReader
       const batch = session.read({ capacity: keys.length, autoDestroy: true });
       const values = keys.map((key) => batch.get(key));
       batch.tryFlush();
-      return (await Promise.all(values)).map((value) => value ?? undefined);
+      const found: (Uint8Array | null | undefined)[] = await Promise.all(values);
+      for (let i = 0; i < found.length; i++) found[i] ??= undefined;
+      return found as (Uint8Array | undefined)[];
     });
   };
   return {
@@ -182,16 +184,18 @@ async function readSlice(
 }
 
 async function writeBatches(database: Rocksdb, batches: readonly (readonly WriteOperation[])[]): Promise<void> {
-  const operations = batches.flat();
+  const operationCount = batches.reduce((count, { length }) => count + length, 0);
   await attempt('writing', async () => {
-    const batch = database.write({ capacity: Math.max(1, operations.length), autoDestroy: true });
-    for (const operation of operations) {
-      if (operation.kind === 'put') batch.tryPut(operation.key, operation.value);
-      else if (operation.kind === 'delete') batch.tryDelete(operation.key);
-      // RocksDB refuses a batch with an empty range.
-      else if (Buffer.compare(operation.start, operation.end) < 0) batch.tryDeleteRange(operation.start, operation.end);
+    const together = database.write({ capacity: Math.max(1, operationCount), autoDestroy: true });
+    for (const batch of batches) {
+      for (const operation of batch) {
+        if (operation.kind === 'put') together.tryPut(operation.key, operation.value);
+        else if (operation.kind === 'delete') together.tryDelete(operation.key);
+        // RocksDB refuses a batch with an empty range.
+        else if (Buffer.compare(operation.start, operation.end) < 0) together.tryDeleteRange(operation.start, operation.end);
+      }
     }
-    await batch.flush();
+    await together.flush();
   });
 }
 

@@ -17,11 +17,12 @@ import type {
   ShardWrite,
   ShardWriteAnswer,
 } from '../domain/shard-service.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import type { Idempotency } from '../domain/write.ts';
 import { decodeOptionalFilter, encodeOptionalFilter } from './filter-codec.ts';
 import { malformed, required } from './malformed.ts';
 import { operation } from './operation.ts';
-import { consistencyMessage, consistencyOf, encodeOptionalNumber, ownBytes, packVector, pointMessage, pointOf, resultOf, tokenMessage, tokenOf, unpackVector } from './values.ts';
+import { consistencyMessage, consistencyOf, encodeOptionalNumber, ownBytes, pointMessage, pointOf, resultOf, tokenMessage, tokenOf, unpackVector } from './values.ts';
 import { decodeWrite, encodeWrite } from './write-codec.ts';
 
 function shardOf(service: PodService, target: ShardTarget | undefined): ShardService {
@@ -114,7 +115,7 @@ export const searchOperation = operation<'search', ShardSearch, ShardSearchAnswe
   mutates: false,
   request: {
     encode: ({ vector, filter, consistency, topK, ef, exact, scoreThreshold, countVisited, includeVector, includePayload }) => ({
-      vector: packVector(vector),
+      vector: bytesOfVector(vector),
       filter: encodeOptionalFilter(filter),
       consistency: consistencyMessage(consistency),
       topK,

@@ -3,23 +3,21 @@
 import type * as Wire from '../../proto/gen/shoal/shard/v1/shard.ts';
 import type { Consistency, ConsistencyToken } from '../domain/consistency.ts';
 import type { Payload, PointView } from '../domain/point.ts';
+import { bytesOfVector, vectorOfBytes, type VectorBytes } from '../domain/vector-bytes.ts';
 import type { ItemOutcome, OperationResult, WriteCondition } from '../domain/write.ts';
 import { decodeFilter, encodeFilter } from './filter-codec.ts';
 import { malformed, required } from './malformed.ts';
 
 // ---------------------------------------------------------------- bytes
 
-/** The components as they lie in memory: little-endian on every platform that Node runs on. */
-export function packVector(vector: Float32Array): Uint8Array {
-  return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
+/** A copy, because a view of the frame would not be aligned and would keep the whole frame. */
+export function unpackVector(bytes: VectorBytes): Float32Array {
+  return vectorOfBytes(wholeVector(bytes));
 }
 
-/** A copy, because a view of the frame would not be aligned and would keep the whole frame. */
-export function unpackVector(bytes: Uint8Array): Float32Array {
+export function wholeVector(bytes: VectorBytes): VectorBytes {
   if (bytes.length % 4 !== 0) throw malformed(`a vector has ${bytes.length} bytes, which are no whole 32-bit floats`);
-  const vector = new Float32Array(bytes.length / 4);
-  new Uint8Array(vector.buffer).set(bytes);
-  return vector;
+  return bytes;
 }
 
 /** What is kept for long must not keep a whole frame: a copy, unless the bytes are most of what they lie in. */
@@ -111,7 +109,7 @@ export function pointMessage(point: PointView): Wire.PointView {
   return {
     id: point.id,
     version: point.version,
-    vector: point.vector === undefined ? undefined : packVector(point.vector),
+    vector: point.vector === undefined ? undefined : bytesOfVector(point.vector),
     payload: point.payload === undefined ? undefined : payloadBytes(point.payload),
     text: point.text,
   };

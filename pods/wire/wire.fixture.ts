@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { PodReport, PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
 import type { Filter } from '../domain/filter.ts';
 import type { ShardContext, ShardGet, ShardHit, ShardRecord, ShardReport, ShardScroll, ShardSearch, ShardService, ShardWrite } from '../domain/shard-service.ts';
+import { bytesOfVector } from '../domain/vector-bytes.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import { systemRandom } from '../kernel/random.ts';
@@ -92,9 +93,9 @@ const writes: readonly ShardWrite[] = [
   {
     kind: 'upsert',
     points: [
-      { id: 'a', vector, payload: bytes('{"n":1}') },
-      { id: 'ä€😀', vector, payload: bytes('{}'), text: '', condition: { kind: 'absent' } },
-      { id: 'c', vector, payload: bytes('{}'), text: 'text', condition: { kind: 'matches', filter } },
+      { id: 'a', vector: bytesOfVector(vector), payload: bytes('{"n":1}') },
+      { id: 'ä€😀', vector: bytesOfVector(vector), payload: bytes('{}'), text: '', condition: { kind: 'absent' } },
+      { id: 'c', vector: bytesOfVector(vector), payload: bytes('{}'), text: 'text', condition: { kind: 'matches', filter } },
     ],
   },
   { kind: 'upsert', points: [] },

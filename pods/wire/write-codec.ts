@@ -4,7 +4,7 @@ import type * as Wire from '../../proto/gen/shoal/shard/v1/shard.ts';
 import type { EncodedUpsert, ShardWrite } from '../domain/shard-service.ts';
 import type { PayloadChange } from '../domain/write.ts';
 import { required } from './malformed.ts';
-import { conditionMessage, conditionPart, encodeOptionalNumber, ownBytes, packVector, payloadBytes, payloadOf, unpackVector } from './values.ts';
+import { conditionMessage, conditionPart, encodeOptionalNumber, ownBytes, payloadBytes, payloadOf, wholeVector } from './values.ts';
 
 export function encodeWrite(write: ShardWrite): NonNullable<Wire.WriteRequest['write']> {
   switch (write.kind) {
@@ -25,7 +25,7 @@ export function decodeWrite(message: Wire.WriteRequest['write']): ShardWrite {
   const write = required(message, 'kind of a write');
   switch (write.$case) {
     case 'upsert':
-      return { kind: 'upsert', points: write.upsert.points.map(decodeUpsert) };
+      return { kind: 'upsert', points: decodeUpserts(write.upsert.points) };
     case 'delete':
       return { kind: 'delete', points: write.delete.points.map(({ id, condition }) => ({ id, ...conditionPart(condition) })) };
     case 'changePayload':
@@ -40,11 +40,19 @@ export function decodeWrite(message: Wire.WriteRequest['write']): ShardWrite {
 }
 
 function encodeUpsert({ id, vector, payload, text, condition }: EncodedUpsert): Wire.PointUpsert {
-  return { id, vector: packVector(vector), payload, text, condition: conditionMessage(condition) };
+  return { id, vector, payload, text, condition: conditionMessage(condition) };
 }
 
-function decodeUpsert({ id, vector, payload, text, condition }: Wire.PointUpsert): EncodedUpsert {
-  return { id, vector: unpackVector(vector), payload: ownBytes(payload), ...(text === undefined ? {} : { text }), ...conditionPart(condition) };
+/** Vectors and payloads stay views where they are most of what they lie in, as in every larger write. */
+function decodeUpserts(points: readonly Wire.PointUpsert[]): EncodedUpsert[] {
+  let sizeBytes = 0;
+  for (const { vector, payload } of points) sizeBytes += vector.length + payload.length;
+  const isMost = sizeBytes * 2 > (points[0]?.vector.buffer.byteLength ?? 0);
+  return points.map((point) => decodeUpsert(point, isMost ? (bytes) => bytes : ownBytes));
+}
+
+function decodeUpsert({ id, vector, payload, text, condition }: Wire.PointUpsert, kept: (bytes: Uint8Array) => Uint8Array): EncodedUpsert {
+  return { id, vector: kept(wholeVector(vector)), payload: kept(payload), ...(text === undefined ? {} : { text }), ...conditionPart(condition) };
 }
 
 function encodeChange({ id, set, remove, replace, condition }: PayloadChange): Wire.PayloadChange {

@@ -10,6 +10,7 @@ import type { PointView } from '../../../pods/domain/point.ts';
 import type { PodService } from '../../../pods/domain/pod-service.ts';
 import type { EncodedUpsert, ShardService, ShardWrite, ShardWriteAnswer } from '../../../pods/domain/shard-service.ts';
 import type { Idempotency, OperationResult, PointUpsert } from '../../../pods/domain/write.ts';
+import { bytesOfVector } from '../../../pods/domain/vector-bytes.ts';
 import { hasCode, ShoalError } from '../../../pods/kernel/errors.ts';
 import type { ClusterParts, NodeSurroundings, PodSurroundings } from './node.ts';
 import { collectionName } from './workload.ts';
@@ -115,7 +116,7 @@ function toyApi({ metadata, pods }: NodeSurroundings): VectorApi {
     },
     get: () => described(),
   };
-  const encoded = ({ id, vector, payload, condition }: PointUpsert): EncodedUpsert => ({ id, vector, payload: new TextEncoder().encode(JSON.stringify(payload)), ...(condition === undefined ? {} : { condition }) });
+  const encoded = ({ id, vector, payload, condition }: PointUpsert): EncodedUpsert => ({ id, vector: vector instanceof Float32Array ? bytesOfVector(vector) : vector, payload: new TextEncoder().encode(JSON.stringify(payload)), ...(condition === undefined ? {} : { condition }) });
   const points: Pick<VectorApi['points'], 'upsert' | 'delete' | 'changePayload' | 'get'> = {
     upsert: (context, _, items) => write(context, { kind: 'upsert', points: items.map(encoded) }, idsOf(items)),
     delete: (context, _, items) => write(context, { kind: 'delete', points: items }, idsOf(items)),

@@ -3,9 +3,11 @@
 import type { CollectionInput } from '../../../pods/domain/collection.ts';
 import type { PointUpsert } from '../../../pods/domain/write.ts';
 
+type StoredPoint = PointUpsert & { readonly vector: Float32Array };
+
 export interface StoredCollection {
   readonly input: CollectionInput;
-  readonly points: readonly PointUpsert[];
+  readonly points: readonly StoredPoint[];
   /** Ids that were written and deleted. */
   readonly deleted: readonly string[];
   readonly hasGraph: boolean;
@@ -38,7 +40,7 @@ function stored(input: CollectionInput, count: number, hasGraph: boolean): Store
   return { input, points: all.filter((_, i) => i % 10 !== 9), deleted: all.filter((_, i) => i % 10 === 9).map(({ id }) => id), hasGraph };
 }
 
-export function pointOf(i: number, dimension: number): PointUpsert {
+export function pointOf(i: number, dimension: number): StoredPoint {
   return {
     id: i % 7 === 3 ? `p${i}/ä ${'𝄞'}` : `p${i}`,
     vector: Float32Array.from({ length: dimension }, (_, axis) => Math.sin(i * 12.9898 + axis * 78.233) * 10),

@@ -7,6 +7,7 @@ import type { WriteCondition } from '../../api/vector-api.ts';
 import { decodeFilter } from '../../domain/filter-json.ts';
 import type { Filter } from '../../domain/filter.ts';
 import { utf8Length, type PointView } from '../../domain/point.ts';
+import { bytesOfVector, vectorOfBytes, type VectorBytes } from '../../domain/vector-bytes.ts';
 import { limits } from '../../kernel/limits.ts';
 import { shortFloats } from '../../domain/short-float.ts';
 import { anyObject, flag, invalid, list, named, object, oneOf, optional, placeText, readJson, required, text, uint64, words, type Place } from '../json-decoder.ts';
@@ -39,28 +40,30 @@ interface EitherVector {
 
 export const noBytes: Uint8Array = new Uint8Array(0);
 
-export function vectorOf({ vector, packedVector }: EitherVector, at: Place): Float32Array {
+export function vectorOf(either: EitherVector, at: Place): Float32Array {
+  const given = givenVector(either, at);
+  return given instanceof Float32Array ? given : vectorOfBytes(given);
+}
+
+/** Packed, it stays where it is in the message: whoever keeps it copies it. */
+export function givenVector({ vector, packedVector }: EitherVector, at: Place): Float32Array | VectorBytes {
   if (packedVector.length === 0) return Float32Array.from(vector);
   if (vector.length > 0) throw invalid(field('packedVector', at), 'must not be given together with vector');
   if (packedVector.length % 4 !== 0) throw invalid(field('packedVector', at), `must hold whole 32-bit floats, not ${packedVector.length} bytes`);
-  // A copy, because a view of the message would not be aligned; `slice` of a Buffer is such a view. Every platform that
-  // Node runs on is little-endian.
-  return new Float32Array(new Uint8Array(packedVector).buffer);
+  return packedVector;
 }
 
-function packed(vector: Float32Array): Uint8Array {
-  return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-}
+const noVector = { vector: [], packedVector: noBytes };
 
 /** `vector` or `packed_vector`, or both empty. */
 export function vectorMessage(vector: Float32Array | undefined, pack: boolean): { vector: number[]; packedVector: Uint8Array } {
-  if (vector === undefined) return { vector: [], packedVector: noBytes };
-  return pack ? { vector: [], packedVector: packed(vector) } : { vector: Array.from(vector), packedVector: noBytes };
+  if (vector === undefined) return noVector;
+  return pack ? { vector: [], packedVector: bytesOfVector(vector) } : { vector: Array.from(vector), packedVector: noBytes };
 }
 
 /** What follows id and version in a point or a hit. */
 export function pointPartsJson({ vector, payload, text: pointText }: Pick<PointView, 'vector' | 'payload' | 'text'>, pack: boolean): Record<string, unknown> {
-  const vectorField = vector === undefined ? {} : pack ? { packedVector: Buffer.from(packed(vector)).toString('base64') } : { vector: shortFloats(vector) };
+  const vectorField = vector === undefined ? {} : pack ? { packedVector: Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64') } : { vector: shortFloats(vector) };
   return { ...vectorField, ...present({ payload, text: pointText }) };
 }
 

@@ -5,7 +5,7 @@ import type { RequestContext } from '../../api/context.ts';
 import type { PayloadChange, PointDelete, PointParts, PointUpsert, PointView, ScrollAnswer, VectorApi, WriteAnswer } from '../../api/vector-api.ts';
 import type { Payload } from '../../domain/point.ts';
 import { invalid, type Place } from '../json-decoder.ts';
-import { conditionOf, consistencyOf, field, filterOf, present, vectorOf, withIdempotency } from './message-parts.ts';
+import { conditionOf, consistencyOf, field, filterOf, givenVector, present, withIdempotency } from './message-parts.ts';
 
 export const scrollLimitDefault = 100;
 
@@ -59,7 +59,7 @@ function pointUpsert(point: wire.PointUpsert, at: Place): PointUpsert {
   const { id, payload, text, condition } = point;
   return {
     id,
-    vector: vectorOf(point, at),
+    vector: givenVector(point, at),
     payload: (payload ?? {}) as Payload,
     ...(text === undefined ? {} : { text }),
     ...conditionField(condition, at),

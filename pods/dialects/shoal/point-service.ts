@@ -42,7 +42,13 @@ export const pointService: GrpcService = {
 };
 
 function writeMessage({ items, tokens }: WriteAnswer): wire.UpsertPointsResponse {
-  return { items: items.map(({ id, outcome, version }) => ({ id, outcome, version: BigInt(version) })), tokens: tokenMessages(tokens) };
+  // A batch has one version in nearly all its items, and each number would be an object.
+  let [last, lastMessage] = [0, 0n];
+  const versionMessage = (version: number): bigint => {
+    if (version !== last) [last, lastMessage] = [version, BigInt(version)];
+    return lastMessage;
+  };
+  return { items: items.map(({ id, outcome, version }) => ({ id, outcome, version: versionMessage(version) })), tokens: tokenMessages(tokens) };
 }
 
 function pointMessage({ id, version, vector, payload, text }: PointView, pack: boolean): wire.Point {

@@ -227,7 +227,7 @@ const cases: readonly Case[] = [
         'docs',
         [
           { id: 'a', vector: floats(0.1, 2, 3), payload, text: 'hello' },
-          { id: 'b', vector: floats(1, 2), payload: {}, condition: { kind: 'absent' } },
+          { id: 'b', vector: Buffer.from(packed(1, 2)), payload: {}, condition: { kind: 'absent' } },
           { id: 'c', vector: floats(1), payload: {}, condition: { kind: 'present' } },
           { id: 'd', vector: floats(1), payload: {}, condition: { kind: 'version', version: 9 } },
           { id: 'e', vector: floats(1), payload: {}, condition: { kind: 'matches', filter } },
