@@ -252,6 +252,8 @@ export const limits = {
   parseWorkerMemoryMebibytesMax: 1_024,
   connectionsMax: 10_000,
   grpcStreamsPerConnectionMax: 1_000,
+  /** Of answers above all that a client does not take: then its connection gets no more calls. */
+  grpcConnectionMebibytesMax: 256,
   /** A path parameter as it stands in the URL, percent-encoded (ROUTE_NOT_FOUND). */
   pathParameterBytesMax: 3 * 512,
   headersTimeoutMs: 10_000,
