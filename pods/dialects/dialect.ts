@@ -70,7 +70,7 @@ export interface GrpcService {
   readonly methods: Readonly<Record<string, GrpcMethod>>;
 }
 
-/** Requests and answers are the generated message types; decoding and encoding happen in the gRPC library. */
+/** Requests and answers are the generated message types; decoding and encoding happen in the gateway. */
 export type GrpcMethod =
   | { readonly kind: 'unary'; readonly action: RequiredAction; handle(api: VectorApi, request: unknown, context: RequestContext): Promise<unknown> }
   | {

@@ -44,11 +44,7 @@ export class PackageMethods {
   add(definition: Definition, handler: PackageHandler): void {
     this.methods.set(definition.path, {
       requestStream: definition.requestStream,
-      start: (call) => {
-        const started = new PackageCall({ call, definition, handler, clock: this.#clock, messageTimeoutMs: this.#messageTimeoutMs, onEnd: () => this.#open.delete(started) });
-        this.#open.add(started);
-        return started;
-      },
+      start: (call) => new PackageCall({ call, definition, handler, clock: this.#clock, messageTimeoutMs: this.#messageTimeoutMs, open: this.#open }),
     });
   }
 
@@ -64,7 +60,8 @@ interface PackageCallOptions {
   readonly handler: PackageHandler;
   readonly clock: Clock;
   readonly messageTimeoutMs: number;
-  readonly onEnd: () => void;
+  /** Those that run. */
+  readonly open: Set<PackageCall>;
 }
 
 export class PackageCall extends EventEmitter implements CallHandler {
@@ -84,7 +81,8 @@ export class PackageCall extends EventEmitter implements CallHandler {
     const { call, definition, clock } = options;
     this.#endsAtMs = clock.monotonicMs() + (call.timeoutMs ?? (definition.requestStream ? limits.requestTimeoutMsMax : Infinity));
     this.#timer = this.#expireAfter(definition.requestStream ? Infinity : options.messageTimeoutMs);
-    if (definition.requestStream) options.handler(this, () => undefined);
+    options.open.add(this);
+    if (definition.requestStream) this.#guard(() => options.handler(this, () => undefined));
   }
 
   write(answer: unknown): void {
@@ -117,14 +115,17 @@ export class PackageCall extends EventEmitter implements CallHandler {
     } catch {
       return this.fail(grpcStatus.INVALID_ARGUMENT, 'the message could not be decoded');
     }
-    if (definition.requestStream) return void this.emit('data', request);
+    if (definition.requestStream) return this.#guard(() => this.emit('data', request));
     this.request = request;
     this.#timer.cancel();
     this.#timer = this.#expireAfter(Infinity);
-    handler(this, (error, answer) => {
-      if (error !== null) this.fail(error.code, error.details);
-      else if (this.#close()) call.answer(definition.responseSerialize(answer));
-    });
+    this.#guard(() =>
+      handler(this, (error, answer) => {
+        if (error !== null) return this.fail(error.code, error.details);
+        const bytes = definition.responseSerialize(answer);
+        if (this.#close()) call.answer(bytes);
+      }),
+    );
   }
 
   onMessagesEnd(): void {
@@ -138,6 +139,15 @@ export class PackageCall extends EventEmitter implements CallHandler {
 
   onCancel(): void {
     if (this.#close()) this.emit('cancelled');
+  }
+
+  /** A handler that throws ends its call, and nothing else. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch {
+      this.fail(grpcStatus.INTERNAL, 'internal error');
+    }
   }
 
   #drained(): void {
@@ -168,7 +178,7 @@ export class PackageCall extends EventEmitter implements CallHandler {
     this.#isOpen = false;
     this.#timer.cancel();
     this.#waiting = undefined;
-    this.#options.onEnd();
+    this.#options.open.delete(this);
     return true;
   }
 }

@@ -18,7 +18,7 @@ export class Connection {
   readonly #bounds: ConnectionBounds;
   #timer: Timer;
 
-  constructor(session: ServerHttp2Session, clock: Clock, bounds: ConnectionBounds, onClose: (connection: Connection) => void) {
+  constructor(session: ServerHttp2Session, clock: Clock, bounds: ConnectionBounds, onClose: () => void) {
     this.#session = session;
     this.#clock = clock;
     this.#bounds = bounds;
@@ -28,7 +28,7 @@ export class Connection {
     session.on('error', ignore);
     session.once('close', () => {
       this.#timer.cancel();
-      onClose(this);
+      onClose();
     });
   }
 

@@ -150,6 +150,21 @@ test('an answer that the client does not take is given up in time', async () => 
   server.server.close();
 });
 
+test('a connection that holds too much for its client gets no more calls until the client reads', async () => {
+  const server = await startTestServer({ connectionMebibytesMax: 1 });
+  const slow = connect(server.port);
+  const { stream, answer } = slow.open('/t.T/Large');
+  stream.pause();
+  stream.end(framedWith(0, '3000000'));
+  await once(stream, 'response');
+  assert.deepEqual((await slow.call('/t.T/Echo', framedWith(0, 'a'))).resetCode, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  stream.resume();
+  assert.equal((await answer).messages[0]?.length, 3_000_000);
+  assert.equal((await slow.call('/t.T/Echo', framedWith(0, 'a'))).status, '0');
+  slow.session.destroy();
+  server.server.close();
+});
+
 test('a connection that does not speak HTTP/2 is closed in time, and so is one that gives no sign of life', async () => {
   const server = await startTestServer({ headersTimeoutMs: 100, keepAliveTimeoutMs: 100 });
   const silent = connectTcp(server.port, '127.0.0.1');

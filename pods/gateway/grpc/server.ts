@@ -44,6 +44,7 @@ export class HttpGrpcServer {
   readonly #options: ServerOptions;
   readonly #listeners: Listener[] = [];
   readonly #connections = new Set<Connection>();
+  #isStopped = false;
   #whenEmpty: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -83,6 +84,7 @@ export class HttpGrpcServer {
 
   /** No new connections and calls; resolves when the calls under way have ended. */
   stopAccepting(): Promise<void> {
+    this.#isStopped = true;
     for (const listener of this.#listeners) listener.close();
     for (const connection of this.#connections) connection.close();
     return new Promise((resolve) => {
@@ -93,6 +95,7 @@ export class HttpGrpcServer {
 
   /** Ends every connection, with the calls that it carries. */
   close(): void {
+    this.#isStopped = true;
     for (const listener of this.#listeners) listener.close();
     for (const connection of this.#connections) connection.destroy();
   }
@@ -113,12 +116,13 @@ export class HttpGrpcServer {
 
   #accept(session: ServerHttp2Session): void {
     const { clock, bounds } = this.#options;
-    this.#connections.add(
-      new Connection(session, clock, bounds, (connection) => {
-        this.#connections.delete(connection);
-        if (this.#connections.size === 0) this.#whenEmpty?.();
-      }),
-    );
+    const connection = new Connection(session, clock, bounds, () => {
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#whenEmpty?.();
+    });
+    this.#connections.add(connection);
+    // Its handshake took longer than the stop.
+    if (this.#isStopped) connection.close();
   }
 
   #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
