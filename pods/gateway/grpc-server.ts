@@ -66,6 +66,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       answerTimeoutMs: bounds.bodyTimeoutMs,
       messageBytesMax: limits.grpcMessageBytesMax,
       headerBytesMax: limits.headerBytesMax,
+      streamWindowBytes: limits.grpcStreamWindowBytes,
+      connectionWindowBytes: limits.grpcConnectionWindowBytes,
       connectionsMax: limits.connectionsMax,
       streamsPerConnectionMax: limits.grpcStreamsPerConnectionMax,
       connectionMebibytesMax: limits.grpcConnectionMebibytesMax,

@@ -156,7 +156,10 @@ export class Call implements MessageSink {
   }
 
   sendTrailers(): void {
-    if (this.#trailers !== undefined) this.#stream.sendTrailers(this.#trailers);
+    if (this.#trailers === undefined) return;
+    this.#stream.sendTrailers(this.#trailers);
+    // Node sends them with the next turn of its loop, so what still comes of the request is refused after that.
+    if (!this.#requestHasEnded) setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
   }
 
   /** Sends the headers of an answer, once; false where nothing can be sent any more. */
@@ -177,7 +180,6 @@ export class Call implements MessageSink {
     if (last === undefined) stream.end();
     else stream.end(last);
     if (stream.writableLength > (last === undefined ? 0 : firstWindowBytes)) this.#expectToBeTaken();
-    if (!this.#requestHasEnded) stream.once('finish', stopRequest);
   }
 
   #expectToBeTaken(): void {
@@ -195,10 +197,6 @@ export function refuse(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders, 
   stream.respond(headers, endOptions);
   // Waits until the answer is out.
   if (!requestHasEnded) stream.close(constants.NGHTTP2_NO_ERROR);
-}
-
-function stopRequest(this: ServerHttp2Stream): void {
-  if (!this.destroyed) this.close(constants.NGHTTP2_NO_ERROR);
 }
 
 // One function for all calls each: a listener that is made for every call costs more than finding the call.

@@ -24,6 +24,8 @@ const bounds: ServerBounds = {
   connectionsMax: 100,
   streamsPerConnectionMax: 50,
   headerBytesMax: 16 * 1024,
+  streamWindowBytes: 100_000,
+  connectionWindowBytes: 400_000,
   connectionMebibytesMax: 64,
 };
 
@@ -45,6 +47,7 @@ export async function startTestServer(own: Partial<ServerBounds> = {}, options: 
     ['/t.T/Hold', method((call) => void held.push(call))],
     ['/t.T/First', method((call, bytes) => (call.write(bytes), void held.push(call)))],
     ['/t.T/Each', method((call, bytes) => void call.write(bytes), { requestStream: true })],
+    ['/t.T/Enough', method((call, bytes) => (call.write(bytes), call.end(9, 'enough')), { requestStream: true })],
     ['/t.T/Large', method((call, bytes) => call.answer(Buffer.alloc(Number(bytes.toString()), 7)))],
     ['/t.T/Fail', method((call, bytes) => call.end(grpcStatus.NOT_FOUND, bytes.toString(), { 'x-of': 'fail' }))],
     ['/t.T/Flood', method((call, bytes) => flood(call, Number(bytes.toString()), seen))],

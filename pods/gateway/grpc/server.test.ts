@@ -100,6 +100,13 @@ test('many messages go in and out while both sides stream, compressed ones among
   assert.deepEqual([messages.map(String), status], [sent, '0']);
 });
 
+test('an end in the middle of a request reaches the client before its call is closed', async () => {
+  const { stream, answer } = client.open('/t.T/Enough');
+  stream.write(framedWith(0, 'one'));
+  const { messages, trailers, resetCode } = await answer;
+  assert.deepEqual([messages.map(String), trailers['grpc-status'], trailers['grpc-message'], resetCode], [['one'], '9', 'enough', NGHTTP2_NO_ERROR]);
+});
+
 test('a client that resets its call, or whose connection breaks, cancels at once', async () => {
   shared.seen.cancelled = 0;
   const { stream } = client.open('/t.T/Hold');
@@ -183,7 +190,9 @@ test('a connection that does not speak HTTP/2 is closed in time, and so is one t
 
 test('the bounds of a connection are told, and held', async () => {
   const { remoteSettings } = client.session;
-  assert.deepEqual([remoteSettings.maxConcurrentStreams, remoteSettings.maxHeaderListSize], [50, 16 * 1024]);
+  assert.deepEqual([remoteSettings.maxConcurrentStreams, remoteSettings.maxHeaderListSize, remoteSettings.initialWindowSize], [50, 16 * 1024, 100_000]);
+  assert.equal((await client.call('/t.T/Echo', framedWith(0, Buffer.alloc(900_000)))).messages[0]?.length, 900_000);
+  assert.ok(client.session.state.remoteWindowSize! > 65_535, `${client.session.state.remoteWindowSize}`);
   const large = await client.call('/t.T/Echo', framedWith(0, 'a'), { 'x-large': 'x'.repeat(17 * 1024) });
   assert.deepEqual([large.status, large.resetCode === NGHTTP2_NO_ERROR], [undefined, false]);
   assert.equal((await client.call('/t.T/Echo', framedWith(0, 'a'), { 'x-large': 'x'.repeat(10 * 1024) })).status, '0');

@@ -18,6 +18,9 @@ export interface ServerBounds extends CallBounds, ConnectionBounds {
   readonly connectionsMax: number;
   readonly streamsPerConnectionMax: number;
   readonly headerBytesMax: number;
+  /** What a client may send of one call, and of all together, before the server has taken it in: small ones cost large messages many turns of the loop. */
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
   /** What one connection may hold in memory, above all answers that its client does not take; then it gets no more calls. */
   readonly connectionMebibytesMax: number;
 }
@@ -103,7 +106,7 @@ export class HttpGrpcServer {
   #createListener(): Listener {
     const { tls, bounds } = this.#options;
     const options = {
-      settings: { maxConcurrentStreams: bounds.streamsPerConnectionMax, maxHeaderListSize: bounds.headerBytesMax, enablePush: false },
+      settings: { maxConcurrentStreams: bounds.streamsPerConnectionMax, maxHeaderListSize: bounds.headerBytesMax, enablePush: false, initialWindowSize: bounds.streamWindowBytes },
       maxSessionMemory: bounds.connectionMebibytesMax,
       unknownProtocolTimeout: bounds.headersTimeoutMs,
     };
@@ -116,6 +119,7 @@ export class HttpGrpcServer {
 
   #accept(session: ServerHttp2Session): void {
     const { clock, bounds } = this.#options;
+    session.setLocalWindowSize(bounds.connectionWindowBytes);
     const connection = new Connection(session, clock, bounds, () => {
       this.#connections.delete(connection);
       if (this.#connections.size === 0) this.#whenEmpty?.();
