@@ -60,6 +60,7 @@ export class Call implements MessageSink {
   #onlyMessage: Buffer | undefined;
   #state: 'open' | 'responding' | 'ended' = 'open';
   #requestHasEnded = false;
+  #isHeldBack = false;
   #trailers: OutgoingHttpHeaders | undefined;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, method: Method, clock: Clock, bounds: CallBounds) {
@@ -108,10 +109,12 @@ export class Call implements MessageSink {
     if (this.#state === 'responding') return this.#end(status, message, metadata, undefined);
     this.#state = 'ended';
     refuse(this.#stream, trailersOnly(status, message, metadata), this.#requestHasEnded);
-    this.#reader.stop();
+    this.#readNoMore();
   }
 
   holdBack(): void {
+    if (this.#state === 'ended') return;
+    this.#isHeldBack = true;
     this.#stream.pause();
   }
 
@@ -150,7 +153,7 @@ export class Call implements MessageSink {
   }
 
   aborted(): void {
-    this.#reader.stop();
+    this.#readNoMore();
     if (this.#state !== 'ended') this.#handler.onCancel();
     this.#state = 'ended';
   }
@@ -176,10 +179,16 @@ export class Call implements MessageSink {
     const stream = this.#stream;
     this.#state = 'ended';
     this.#trailers = trailersOf(status, message, metadata);
-    this.#reader.stop();
+    this.#readNoMore();
     if (last === undefined) stream.end();
     else stream.end(last);
     if (stream.writableLength > (last === undefined ? 0 : firstWindowBytes)) this.#expectToBeTaken();
+  }
+
+  /** What still comes is dropped; held back, it would keep the stream, and with it the connection, from ending. */
+  #readNoMore(): void {
+    this.#reader.stop();
+    if (this.#isHeldBack) this.#stream.resume();
   }
 
   #expectToBeTaken(): void {

@@ -48,6 +48,7 @@ export async function startTestServer(own: Partial<ServerBounds> = {}, options: 
     ['/t.T/First', method((call, bytes) => (call.write(bytes), void held.push(call)))],
     ['/t.T/Each', method((call, bytes) => void call.write(bytes), { requestStream: true })],
     ['/t.T/Enough', method((call, bytes) => (call.write(bytes), call.end(9, 'enough')), { requestStream: true })],
+    ['/t.T/Stuck', method((call) => (call.holdBack(), void held.push(call)), { requestStream: true })],
     ['/t.T/Large', method((call, bytes) => call.answer(Buffer.alloc(Number(bytes.toString()), 7)))],
     ['/t.T/Fail', method((call, bytes) => call.end(grpcStatus.NOT_FOUND, bytes.toString(), { 'x-of': 'fail' }))],
     ['/t.T/Flood', method((call, bytes) => flood(call, Number(bytes.toString()), seen))],

@@ -230,6 +230,23 @@ test('stopping: what runs ends, idle connections close at once, nothing new is t
   await stopped;
 });
 
+test('a call that ends while its request is held back, and one whose client leaves meanwhile, keep nobody from stopping', async () => {
+  const server = await startTestServer();
+  const raw = connect(server.port);
+  const calls = [1, 2, 3].map(() => raw.open('/t.T/Stuck'));
+  for (const { stream } of calls) stream.write(Buffer.concat([framedWith(0, 'a'), framedWith(0, 'b')]));
+  await until(() => server.held.length >= 3);
+  for (const { stream } of calls) stream.write(framedWith(0, 'c'));
+  calls[2]!.stream.end();
+  await raw.call('/t.T/Echo', framedWith(0, 'after them'));
+  server.held[0]!.end(9, 'enough');
+  calls[1]!.stream.close(NGHTTP2_NO_ERROR);
+  server.held.at(-1)!.end(9, 'enough');
+  assert.equal((await calls[0]!.answer).status, '9');
+  await server.server.stopAccepting();
+  assert.equal(server.seen.cancelled, 1);
+});
+
 test('closing ends calls and connections', async () => {
   const server = await startTestServer();
   const raw = connect(server.port);
