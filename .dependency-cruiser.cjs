@@ -97,6 +97,13 @@ module.exports = {
       to: { path: '^pods/', pathNot: '^pods/$1/' },
     },
     {
+      name: 'grpc-protocol-alone',
+      comment: 'The gRPC server knows nothing of what is asked over it.',
+      severity: 'error',
+      from: { path: '^pods/gateway/grpc/', pathNot: testFiles },
+      to: { path: '^(pods|operator|proto|e2e|node_modules)/', pathNot: ['^pods/gateway/grpc/', '^pods/kernel/'] },
+    },
+    {
       name: 'dialects-apart',
       comment: 'Two dialects never import each other.',
       severity: 'error',

@@ -3,10 +3,10 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import type { FileDescriptorProto } from '@bufbuild/protobuf/wkt';
-import { status } from '@grpc/grpc-js';
-import type { MethodDefinition, Server, ServerDuplexStream, ServiceDefinition } from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { GrpcService } from '../dialects/dialect.ts';
+import type { PackageHandler, PackageMethods } from './package-methods.ts';
 
 const versions = ['grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];
 const methodName = 'ServerReflectionInfo';
@@ -19,44 +19,22 @@ const servicesOfPackages = ['grpc.health.v1.Health', ...versions];
 
 interface Reflection {
   readonly definition: MethodDefinition<unknown, unknown>;
-  readonly handle: (stream: ReflectionStream) => void;
-}
-
-/** The part of a call that the package uses. */
-interface ReflectionStream {
-  on(event: 'data', listener: (request: unknown) => void): void;
-  on(event: 'end', listener: () => void): void;
-  write(answer: unknown): void;
-  end(): void;
+  readonly handle: PackageHandler;
 }
 
 /** Taking in the descriptors costs about as much as the rest of the gateway's start, so the first caller waits for it. */
-export function addReflection(server: Server, descriptors: Uint8Array, services: readonly GrpcService[]): void {
+export function addReflection(server: PackageMethods, descriptors: Uint8Array, services: readonly GrpcService[]): void {
   let reflections: readonly Reflection[] | undefined;
+  const read = (version: number): Reflection => (reflections ??= readReflections(descriptors, services))[version]!;
   versions.forEach((name, version) => {
     const definition = {
-      [methodName]: { path: `/${name}/${methodName}`, requestStream: true, responseStream: true, requestSerialize: asBytes, requestDeserialize: asBytes, responseSerialize: asBytes, responseDeserialize: asBytes },
+      path: `/${name}/${methodName}`,
+      requestStream: true,
+      responseStream: true,
+      requestDeserialize: (bytes: Buffer) => read(version).definition.requestDeserialize(bytes),
+      responseSerialize: (answer: unknown) => read(version).definition.responseSerialize(answer),
     };
-    const handler = (call: ServerDuplexStream<Buffer, Buffer>): void => answer(call, (reflections ??= readReflections(descriptors, services))[version]!);
-    server.addService(definition, { [methodName]: handler });
-  });
-}
-
-function answer(call: ServerDuplexStream<Buffer, Buffer>, { definition, handle }: Reflection): void {
-  const onData = (listener: (request: unknown) => void, bytes: Buffer): void => {
-    let request: unknown;
-    try {
-      request = definition.requestDeserialize(bytes);
-    } catch {
-      call.emit('error', { code: status.INVALID_ARGUMENT, details: 'the message could not be decoded' });
-      return;
-    }
-    listener(request);
-  };
-  handle({
-    on: (event: 'data' | 'end', listener: (request?: unknown) => void) => void (event === 'end' ? call.on('end', listener) : call.on('data', (bytes: Buffer) => onData(listener, bytes))),
-    write: (reply) => void call.write(definition.responseSerialize(reply)),
-    end: () => void call.end(),
+    server.add(definition, (call, callback) => read(version).handle(call, callback));
   });
 }
 
@@ -76,8 +54,6 @@ function readReflections(descriptors: Uint8Array, services: readonly GrpcService
   new ReflectionService(definition as never, { services: [...served, ...servicesOfPackages] }).addToServer(collector as never);
   return versions.map((name) => added.get(name)!);
 }
-
-const asBytes = (bytes: unknown): Buffer => bytes as Buffer;
 
 export function serviceName(definition: ServiceDefinition): string {
   return Object.values(definition)[0]!.path.split('/')[1]!;

@@ -3,7 +3,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import { ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../kernel/clock.ts';
 import { ShoalError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
@@ -79,16 +78,4 @@ function checkPair(identity: TlsIdentity): void {
 
 function expiryOf({ cert }: TlsIdentity): number {
   return new X509Certificate(cert).validToDate.getTime();
-}
-
-/** Credentials of a gRPC server that follow the source. The library's own keep the first certificate. */
-export class RenewableCredentials extends ServerCredentials {
-  constructor(source: TlsSource) {
-    super({ requestCert: false }, source.current);
-    source.onRenewed((identity) => this.updateSecureContextOptions(identity));
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
 }

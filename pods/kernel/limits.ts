@@ -252,6 +252,11 @@ export const limits = {
   parseWorkerMemoryMebibytesMax: 1_024,
   connectionsMax: 10_000,
   grpcStreamsPerConnectionMax: 1_000,
+  /** Of answers above all that a client does not take: then its connection gets no more calls. */
+  grpcConnectionMebibytesMax: 256,
+  /** What a client may send of one call, and of all of a connection, before the server has taken it in. */
+  grpcStreamWindowBytes: 1 * mebibytes,
+  grpcConnectionWindowBytes: 4 * mebibytes,
   /** A path parameter as it stands in the URL, percent-encoded (ROUTE_NOT_FOUND). */
   pathParameterBytesMax: 3 * 512,
   headersTimeoutMs: 10_000,
