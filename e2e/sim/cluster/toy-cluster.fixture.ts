@@ -10,7 +10,7 @@ import type { PointView } from '../../../pods/domain/point.ts';
 import type { PodService } from '../../../pods/domain/pod-service.ts';
 import type { EncodedUpsert, ShardService, ShardWrite, ShardWriteAnswer } from '../../../pods/domain/shard-service.ts';
 import type { Idempotency, OperationResult, PointUpsert } from '../../../pods/domain/write.ts';
-import { bytesOfVector } from '../../../pods/domain/vector-bytes.ts';
+import { bytesOfVector, vectorOfBytes } from '../../../pods/domain/vector-bytes.ts';
 import { hasCode, ShoalError } from '../../../pods/kernel/errors.ts';
 import type { ClusterParts, NodeSurroundings, PodSurroundings } from './node.ts';
 import { collectionName } from './workload.ts';
@@ -77,7 +77,7 @@ function apply(stored: Stored, asked: ShardWrite, seq: number): OperationResult[
     if (!holds) return { outcome: 'condition-failed', version };
     if (asked.kind === 'upsert') {
       const { vector, payload } = item as EncodedUpsert;
-      stored.points[id] = { version: seq, vector: [...vector], payload: JSON.parse(new TextDecoder().decode(payload)) as Record<string, number | string> };
+      stored.points[id] = { version: seq, vector: [...vectorOfBytes(vector)], payload: JSON.parse(new TextDecoder().decode(payload)) as Record<string, number | string> };
       return { outcome: version === 0 ? 'created' : 'updated', version: seq };
     }
     if (before === undefined) return { outcome: 'not-found', version: 0 };
