@@ -24,8 +24,8 @@ const dimension = 32;
 const pointCount = 2_000;
 const queryCount = 60;
 const topK = 10;
-/** Narrow: where codes mislead, it shows. */
-const ef = 40;
+/** Narrow, so that it shows where codes mislead; but broader than the 50 points around a center, which a walk might not leave. */
+const ef = 100;
 const nameOf = (metric: Metric, quantization: Quantization): string => `${metric}-${quantization}`;
 
 /** Around centers, as embeddings are; of different lengths, which the dot product feels. */
