@@ -14,6 +14,7 @@ COPY --from=build /image/program/ /
 # As imageConfig in tools/build.mjs; a test compares them.
 ENV PATH=/usr/local/bin
 ENV UV_THREADPOOL_SIZE=8
+ENV NODE_OPTIONS=--max-semi-space-size=8
 ENV NODE_ENV=production
 WORKDIR /
 USER 65532:65532

@@ -44,6 +44,8 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const grpcPort = await freePort();
   const args = [
     '--disable-warning=ExperimentalWarning',
+    // As npm start and the image do.
+    '--max-semi-space-size=8',
     ...(withProbe ? [probeFlag] : []),
     program,
     'standalone',
