@@ -101,7 +101,8 @@ await describe('the life of collections and pools', { concurrency: false }, () =
   for (const [kind, name] of [['statefulset', 'my-docs'], ['service', 'shoal-pods'], ['poddisruptionbudget', 'my-docs']] as const) {
     test(`a ${kind} that is deleted comes back`, async () => {
       const before = await get(kind, name);
-      await cluster.kubectl(['delete', kind, name, '-n', shoal.namespace, '--cascade=orphan']);
+      // Waiting is kubectl's watch on the name, which the next object has as well.
+      await cluster.kubectl(['delete', kind, name, '-n', shoal.namespace, '--cascade=orphan', '--wait=false']);
       await waitUntil(`another ${kind} ${name}`, clusterTimeoutsMs.rollout, async () => {
         const found = await find(kind, name);
         return found !== undefined && found.metadata.uid !== before.metadata.uid ? { value: found } : 'it is not there';

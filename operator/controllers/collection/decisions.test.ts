@@ -22,6 +22,7 @@ const dedicated = { placement: { dedicated: { storage: '10Gi' } } };
 const withFinalizer = { finalizers: ['shoal.dev/pool'] };
 const own = collectionObject('docs', dedicated, withFinalizer);
 const ownPool = poolObject('docs', { replicas: 1 }, { ...metadata('docs'), ...dedicatedPool(own).metadata, uid: 'uid-pool' } as Partial<ReturnType<typeof metadata>>);
+const keepingPool = { ...ownPool, metadata: { ...ownPool.metadata, annotations: { 'shoal.dev/volumes': 'Retain' } } };
 
 const poolCases: readonly [name: string, change: Partial<CollectionState>, expected: string][] = [
   ['shares a pool that is there', { collection: collectionObject('docs', { placement: { pool: 'default' } }), pool: poolObject('default') }, 'complete: its shards are in pool default'],
@@ -66,7 +67,9 @@ const endCases: readonly [name: string, change: Partial<CollectionState>, expect
   ['then it', { collection: collectionObject('docs', dedicated, { ...deleted, ...withFinalizer }) }, 'act release'],
   ['a pool of others stays', { collection: collectionObject('docs', { placement: { pool: 'default' } }, { ...deleted, finalizers: ['theirs'] }), pool: poolObject('default') }, 'wait'],
   ['retained: pods hear nothing of it', { collection: collectionObject('docs', { ...dedicated, deletionPolicy: 'Retain' }, { ...deleted, finalizers: both }), shards: [shard], pool: ownPool }, 'act forget-shards'],
-  ['retained: then its pool', { collection: collectionObject('docs', { ...dedicated, deletionPolicy: 'Retain' }, { ...deleted, finalizers: both }), pool: ownPool }, 'act delete-pool'],
+  ['retained, as was said just before: its pool is told', { collection: collectionObject('docs', { ...dedicated, deletionPolicy: 'Retain' }, { ...deleted, finalizers: both }), pool: ownPool }, 'act tell-pool'],
+  ['retained: then its pool', { collection: collectionObject('docs', { ...dedicated, deletionPolicy: 'Retain' }, { ...deleted, finalizers: both }), pool: keepingPool }, 'act delete-pool'],
+  ['no longer retained, as was said just before: its pool is told', { collection: collectionObject('docs', dedicated, { ...deleted, ...withFinalizer }), pool: keepingPool }, 'act tell-pool'],
   ['retained: then it', { collection: collectionObject('docs', { ...dedicated, deletionPolicy: 'Retain' }, { ...deleted, finalizers: both }) }, 'act release'],
 ];
 

@@ -9,7 +9,8 @@
 
 import type { ClusterMetadata } from '../../../pods/metadata/cluster-metadata.ts';
 import { collectionFinalizer, isDeleting, type VectorPool, type VectorShard } from '../../../pods/metadata/objects.ts';
-import { isDedicated } from '../../desired/dedicated-pool.ts';
+import { dedicatedPool, isDedicated, volumesAnnotation, type PoolManifest } from '../../desired/dedicated-pool.ts';
+import type { ObjectWriter } from '../../runtime/apply.ts';
 import { act, complete, task, wait, type Decision, type Task } from '../../runtime/task.ts';
 import type { CollectionState } from './collection-state.ts';
 import { keepsData } from './rules.ts';
@@ -19,6 +20,7 @@ export const poolFinalizer = 'shoal.dev/pool';
 
 export type EndStep =
   | { readonly do: 'forget-shards' }
+  | { readonly do: 'tell-pool'; readonly pool: VectorPool; readonly manifest: PoolManifest }
   | { readonly do: 'delete-pool'; readonly pool: VectorPool }
   | { readonly do: 'release'; readonly finalizers: readonly string[] };
 
@@ -32,14 +34,20 @@ export function decideEnd({ collection, shards, pool }: CollectionState): Decisi
     return wait(shards.length === 0 ? 'its shards are being removed' : `the pods remove the data of ${left}${shards.length > 3 ? ` and ${shards.length - 3} more shards` : ''}`, { reason: 'RemovingData', holdsBack: true });
   }
   const own = isDedicated(collection.spec) && pool?.metadata.ownerReferences?.some(({ uid }) => uid === collection.metadata.uid) === true ? pool : undefined;
-  if (own !== undefined && !isDeleting(own)) return act({ do: 'delete-pool', pool: own }, `deleted its pool ${own.metadata.name}, ${isKept ? 'but not its volumes' : 'and its volumes'}`, 'DeletedPool');
+  if (own !== undefined && !isDeleting(own)) {
+    // The policy may have changed just before the deletion.
+    const manifest = dedicatedPool(collection);
+    const volumes = manifest.metadata.annotations?.[volumesAnnotation];
+    if (own.metadata.annotations?.[volumesAnnotation] !== volumes) return act({ do: 'tell-pool', pool: own, manifest }, `told pool ${own.metadata.name} what becomes of its volumes: ${volumes}`, 'AppliedPool');
+    return act({ do: 'delete-pool', pool: own }, `deleted its pool ${own.metadata.name}, ${isKept ? 'but not its volumes' : 'and its volumes'}`, 'DeletedPool');
+  }
   if (own !== undefined) return wait(`its pool ${own.metadata.name} is ending`, { reason: 'RemovingPool', holdsBack: true });
   const left = finalizers.filter((each) => each !== poolFinalizer && each !== collectionFinalizer);
   if (left.length === finalizers.length) return wait('it waits for finalizers of others', { holdsBack: true });
   return act({ do: 'release', finalizers: left }, isKept ? 'all is removed but its data' : 'all is removed', 'Removed');
 }
 
-export function finishEnd(metadata: ClusterMetadata): Task<CollectionState> {
+export function finishEnd(metadata: ClusterMetadata, writer: ObjectWriter): Task<CollectionState> {
   return task<CollectionState, EndStep>({
     name: 'finish-end',
     decide: decideEnd,
@@ -48,6 +56,9 @@ export function finishEnd(metadata: ClusterMetadata): Task<CollectionState> {
         case 'forget-shards':
           for (const shard of shards) await forget(metadata, shard);
           return { outcome: 'retry', afterMs: 100, because: 'its shards have been removed' };
+        case 'tell-pool':
+          await writer.apply('VectorPool', step.manifest, { ifVersion: step.pool.metadata.resourceVersion });
+          return { outcome: 'retry', afterMs: 100, because: 'its pool knows what becomes of its volumes' };
         case 'delete-pool': {
           const { name, resourceVersion } = step.pool.metadata;
           await metadata.pools.delete(name, resourceVersion);

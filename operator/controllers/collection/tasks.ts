@@ -22,7 +22,7 @@ export interface CollectionDeps {
 export function collectionTasks({ metadata, writer }: CollectionDeps): Task<CollectionState>[] {
   return [
     look('heed-pause', heedPause),
-    finishEnd(metadata),
+    finishEnd(metadata, writer),
     look('hold-name', holdName),
     ensurePool(metadata, writer),
     look('bring-up-shards', bringUpShards),
