@@ -61,11 +61,14 @@ export async function up(name: string): Promise<Cluster> {
     cluster.nodes.map(async (node) => {
       await containerdReady(cluster, node);
       for (const { file, reference } of images) await importImage(node, file, reference);
-      startNode(cluster, node, programs, identities);
     }),
   );
+  // One after another: each begins by making the socket of device plugins, whose path all kubelets of a machine share.
+  for (const node of cluster.nodes) {
+    startNode(cluster, node, programs, identities);
+    await nodeReady(cluster, node, programs);
+  }
   await applyAddons(cluster, programs);
-  await nodesReady(cluster, programs);
 
   step('add-ons');
   for (const spec of controlPlane.addons) startProcess(cluster, spec);
@@ -113,12 +116,10 @@ export async function containerdReady(cluster: Cluster, node: ClusterNode): Prom
   });
 }
 
-async function nodesReady(cluster: Cluster, programs: Programs): Promise<void> {
-  const started = cluster.nodes.flatMap((node) => [{ name: `${node.name}-kubelet` }, { name: `${node.name}-kube-proxy` }]);
-  await until(cluster, 'the nodes', started, async () => {
-    const path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}';
-    const { code, stdout } = await kubectl(cluster, programs, ['get', 'nodes', '-o', `jsonpath=${path}`]);
-    return code === 0 && cluster.nodes.every(({ name }) => stdout.split('\n').includes(`${name}=True`));
+async function nodeReady(cluster: Cluster, { name }: ClusterNode, programs: Programs): Promise<void> {
+  await until(cluster, name, [{ name: `${name}-kubelet` }, { name: `${name}-kube-proxy` }], async () => {
+    const { code, stdout } = await kubectl(cluster, programs, ['get', 'node', name, '--ignore-not-found', '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']);
+    return code === 0 && stdout === 'True';
   });
 }
 
