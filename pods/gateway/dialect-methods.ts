@@ -73,16 +73,18 @@ interface Prepared {
 }
 
 /** Each call has one: a class, so that it needs no closures. */
-abstract class DialectCall implements CallHandler {
+abstract class DialectCall<Kind extends GrpcMethod['kind']> implements CallHandler {
   protected readonly call: Call;
   protected readonly prepared: Prepared;
+  protected readonly method: GrpcMethod & { kind: Kind };
   protected readonly exchange: Exchange;
   #admission: Promise<void> | undefined;
   #isOpen = true;
 
-  constructor(call: Call, prepared: Prepared) {
+  constructor(call: Call, prepared: Prepared, method: GrpcMethod & { kind: Kind }) {
     this.call = call;
     this.prepared = prepared;
+    this.method = method;
     this.exchange = prepared.operation.begin({
       requestId: call.header('x-request-id'),
       credential: credentialFrom(call.header('authorization'), call.header('x-api-key')),
@@ -171,33 +173,19 @@ abstract class DialectCall implements CallHandler {
   }
 }
 
-class UnaryCall extends DialectCall {
-  readonly #method: GrpcMethod & { kind: 'unary' };
-
-  constructor(call: Call, prepared: Prepared, method: GrpcMethod & { kind: 'unary' }) {
-    super(call, prepared);
-    this.#method = method;
-  }
-
+class UnaryCall extends DialectCall<'unary'> {
   protected override async run(request: unknown): Promise<void> {
-    const answer = await this.#method.handle(this.prepared.api, request, this.exchange.context);
+    const answer = await this.method.handle(this.prepared.api, request, this.exchange.context);
     if (this.isOpen) this.call.answer(this.encode(answer), this.trailers);
   }
 }
 
-class StreamCall extends DialectCall {
-  readonly #method: GrpcMethod & { kind: 'server-stream' };
-
-  constructor(call: Call, prepared: Prepared, method: GrpcMethod & { kind: 'server-stream' }) {
-    super(call, prepared);
-    this.#method = method;
-  }
-
+class StreamCall extends DialectCall<'server-stream'> {
   /** Writes no faster than the client reads. Leaves the source closed, however it ends. */
   protected override async run(request: unknown): Promise<void> {
     const { call } = this;
     const { signal } = this.exchange;
-    const iterator = this.#method.handle(this.prepared.api, request, this.exchange.context)[Symbol.asyncIterator]();
+    const iterator = this.method.handle(this.prepared.api, request, this.exchange.context)[Symbol.asyncIterator]();
     let ended = false;
     try {
       for (;;) {
