@@ -9,7 +9,7 @@ export type DatasetName = (typeof datasetNames)[number];
 export const benchmarkNames = [...datasetNames, 'overhead', 'wire', 'replication', 'join'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
-export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
+export const parts = ['crash', 'search', 'filter', 'restart', 'beside', 'loop'] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchmarkOptions {

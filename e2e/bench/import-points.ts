@@ -42,7 +42,8 @@ export async function importPoints(server: ServerProcess, dataset: Dataset, sett
         const first = next;
         next = Math.min(dataset.pointCount, first + batchPointCount);
         const last = next;
-        refusals += await upsertRows(client, dataset, first, last);
+        const refused = await upsertRows(client, dataset, first, last);
+        refusals += refused;
         acknowledged += last - first;
         progressLine(`imported ${acknowledged} of ${dataset.pointCount} points, ${Math.round(acknowledged / ((performance.now() - startedMs) / 1_000))}/s`, acknowledged === dataset.pointCount);
       }

@@ -1,6 +1,7 @@
 /** `glove`, `text` and `clustered`: the whole course, from an empty directory to the figures. */
 
 import type { BenchmarkOptions, DatasetName } from './arguments.ts';
+import { measureBeside, type BesideFigures } from './beside.ts';
 import { loadDataset, type Dataset } from './dataset.ts';
 import { measureEventLoop, type LoopFigures } from './event-loop.ts';
 import { groundTruth, type GroundTruth } from './ground-truth.ts';
@@ -103,6 +104,14 @@ async function mainCourse(bench: Bench, record: Recorder): Promise<void> {
       const restart = await measureRestart(server, dataset, bench.truth);
       printRestarts([['after SIGTERM', restart]]);
       await record('cleanRestart', { ...restart, memory: memoryUse(server.pid) });
+      await server.stop();
+    }
+    if (options.parts.has('beside')) {
+      server = await startServer({ dataDirectory: directory, pinned });
+      await tailDrained(server);
+      const figures = await measureBeside(server, dataset);
+      printBeside(figures);
+      await record('beside', figures);
       await server.stop();
     }
     if (options.parts.has('loop')) {
@@ -217,6 +226,20 @@ function printRestarts(restarts: readonly (readonly [string, RestartFigures])[])
     'Restart, ms from the start of the process',
     ['', 'serving', 'first answer', 'right answers from', 'checked by', 'recall', 'checks'],
     restarts.map(([name, figures]) => [name, figures.servingMs, figures.firstAnswerMs, figures.rightAnswersFromMs, figures.rightAnswersMs, figures.recall.toFixed(4), figures.checks]),
+  );
+}
+
+function printBeside({ rounds }: BesideFigures): void {
+  printTable(
+    '16 clients that search and one that imports, alone and beside one another',
+    ['round', 'queries/s alone', 'p99 ms', 'points/s alone', 'beside: queries/s', 'p99 ms', 'times', 'points/s', 'of alone'],
+    rounds.map(({ searches: alone, imports, together }, round) => [
+      round + 1,
+      ...[alone.queriesPerSecond, alone.p99Ms, imports.importedPerSecond, together.queriesPerSecond, together.p99Ms],
+      (together.p99Ms / alone.p99Ms).toFixed(2),
+      together.importedPerSecond,
+      (together.importedPerSecond / imports.importedPerSecond).toFixed(2),
+    ]),
   );
 }
 
