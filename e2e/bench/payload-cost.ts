@@ -1,7 +1,7 @@
 /**
  * What ten payloads cost a search: the same queries with ids alone and with payloads, in turns, on a server at rest.
  *
- * The first answers of a kind cost several times what the thousandth does, because their code is not compiled yet, and a
+ * The first answers of a kind cost up to twice what later ones do, because their code is not compiled yet, and a
  * store that has just taken an import merges its files for a while. Both would be counted as the price of a payload.
  */
 
