@@ -8,6 +8,7 @@ import { groundTruth, type GroundTruth } from './ground-truth.ts';
 import { batchesInFlight, batchPointCount, collectionName, importPoints, tailDrained, waitForGraph, type DrainFigures, type ImportFigures } from './import-points.ts';
 import { BenchClient } from './bench-client.ts';
 import { loadNow, machineFacts, pinClient, versionsOfPackages } from './machine.ts';
+import { measurePayloadCost } from './payload-cost.ts';
 import { diskUse, memoryUse, type MemoryUse } from './process-usage.ts';
 import { profiled } from './profiling.ts';
 import { formatBytes, formatNumber, printTable, resultsPath, say, writeResults } from './report.ts';
@@ -95,6 +96,7 @@ async function mainCourse(bench: Bench, record: Recorder): Promise<void> {
     await record('import', await maybeProfiled(bench, server, 'import', () => importAndDrain(server, bench)));
     await record('collection', await collectionFacts(server));
     if (options.parts.has('search')) await record('search', await maybeProfiled(bench, server, 'search', () => searches(bench, server)));
+    if (options.parts.has('search')) await record('payloads', await measurePayloadCost(server, dataset, bench.truth, clientCounts));
     if (options.parts.has('filter')) await record('filter', await filteredSearches(bench, server));
     await record('memoryAndDisk', await sizes(server, directory, dataset));
     const exitCode = await server.stop();
