@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dataset } from './dataset.ts';
 import type { GroundTruth } from './ground-truth.ts';
+import { cpuOfAll } from './process-usage.ts';
 import { formatNumber, printTable, quantile, say } from './report.ts';
 import { measureSearches } from './search-load.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -67,11 +68,11 @@ function cost(micros: number[]): Cost {
 async function waitUntilIdle(server: ServerProcess): Promise<{ waitedMs: number; atRest: boolean }> {
   const startedMs = performance.now();
   for (;;) {
-    const cpuBefore = server.cpuMicroseconds();
+    const cpuBefore = cpuOfAll(server.processes);
     const beforeMs = performance.now();
     await sleep(idleForMs);
     const nowMs = performance.now();
-    const share = (server.cpuMicroseconds() - cpuBefore) / 1_000 / (nowMs - beforeMs);
+    const share = (cpuOfAll(server.processes) - cpuBefore) / 1_000 / (nowMs - beforeMs);
     if (share < idleShare) return { waitedMs: nowMs - startedMs, atRest: true };
     if (nowMs - startedMs > idleWaitMsMax) {
       say(`the server still uses ${formatNumber(100 * share)} % of a core, without a question`);

@@ -9,7 +9,7 @@ import { batchesInFlight, batchPointCount, collectionName, importPoints, tailDra
 import { BenchClient } from './bench-client.ts';
 import { loadNow, machineFacts, pinClient, versionsOfPackages } from './machine.ts';
 import { measurePayloadCost } from './payload-cost.ts';
-import { diskUse, memoryUse, type MemoryUse } from './process-usage.ts';
+import { cpuOfAll, diskUse, memoryUse, type MemoryUse } from './process-usage.ts';
 import { profiled } from './profiling.ts';
 import { formatBytes, formatNumber, printTable, resultsPath, say, writeResults } from './report.ts';
 import { measureRestart, type RestartFigures } from './restart.ts';
@@ -144,7 +144,7 @@ function profilePath({ resultsPath: path }: Bench, part: string): string {
 
 async function importAndDrain(server: ServerProcess, { dataset, options: { quantization } }: Bench): Promise<ImportFigures & DrainFigures> {
   const imported = await importPoints(server, dataset, { quantization });
-  const drained = await waitForGraph(server, imported, server.cpuMicroseconds());
+  const drained = await waitForGraph(server, imported, cpuOfAll(server.processes));
   printTable('Import', ['until', 'seconds', 'points/s', 'server CPU µs/point'], [
     ['acknowledged', imported.acknowledgedSeconds, imported.pointsPerSecondAcknowledged, imported.serverCpuMicrosPerPointAcknowledged],
     ['in the graph', drained.drainedSeconds, drained.pointsPerSecondDrained, drained.serverCpuMicrosPerPointDrained],
