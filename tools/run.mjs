@@ -1,21 +1,22 @@
 // The verbs that hand over to a program of the project.
 
 import { runInPlace } from './child.mjs';
-import { runtimeEnvironment, runtimePath } from './runtime.mjs';
+import { runtimeEnvironment, runtimePath, serverEnvironment, serverFlags } from './runtime.mjs';
 
 // Node 24.0 calls type stripping experimental; 24.21 does not. Same output on both.
 const nodeFlags = ['--disable-warning=ExperimentalWarning'];
-// A young generation that is collected in a few milliseconds (docs/adr/0021); the image has it from its environment.
-const shoalFlags = [...nodeFlags, '--max-semi-space-size=8'];
+
+/** As the image starts it (build.mjs). */
+const asServer = { flags: [...nodeFlags, ...serverFlags], environment: serverEnvironment };
 
 export function runStart(root, args) {
-  return runProgram(root, root, 'shoal.ts', ['standalone', ...args], shoalFlags);
+  return runProgram(root, root, 'shoal.ts', ['standalone', ...args], asServer);
 }
 
 /** The command line, in the directory in which it was typed: npm has gone to the package's own. */
 export function runShoal(root, args) {
   const typedIn = process.env.npm_lifecycle_event === 'shoal' ? process.env.INIT_CWD : undefined;
-  return runProgram(root, typedIn ?? process.cwd(), 'shoal.ts', args, shoalFlags);
+  return runProgram(root, typedIn ?? process.cwd(), 'shoal.ts', args, asServer);
 }
 
 export function runBench(root, args) {
@@ -35,6 +36,6 @@ export function runSimulation(root, args) {
   return runProgram(root, root, 'e2e/sim/main.ts', args);
 }
 
-function runProgram(root, directory, program, args, flags = nodeFlags) {
-  return runInPlace(runtimePath(root), [...flags, `${root}/${program}`, ...args], { cwd: directory, env: runtimeEnvironment(root) });
+function runProgram(root, directory, program, args, { flags, environment } = { flags: nodeFlags, environment: {} }) {
+  return runInPlace(runtimePath(root), [...flags, `${root}/${program}`, ...args], { cwd: directory, env: { ...environment, ...runtimeEnvironment(root) } });
 }

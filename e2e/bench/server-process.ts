@@ -8,6 +8,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serverEnvironment, serverFlags } from '../framework/server-runtime.ts';
 import { serverCore } from './machine.ts';
 import { cpuMicroseconds } from './process-usage.ts';
 
@@ -44,8 +45,7 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const grpcPort = await freePort();
   const args = [
     '--disable-warning=ExperimentalWarning',
-    // As npm start and the image do.
-    '--max-semi-space-size=8',
+    ...serverFlags,
     ...(withProbe ? [probeFlag] : []),
     program,
     'standalone',
@@ -57,7 +57,7 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const startedMs = performance.now();
   const child = spawn(command, commandArgs, {
     stdio: ['ignore', 'pipe', log, ...(withProbe ? (['ipc'] as const) : [])],
-    env: { UV_THREADPOOL_SIZE: '8', ...process.env, API_KEYS: apiKey },
+    env: { UV_THREADPOOL_SIZE: '8', ...serverEnvironment, ...process.env, API_KEYS: apiKey },
     serialization: 'advanced',
   });
   closeSync(log);
