@@ -6,10 +6,10 @@ import { quantizations, type Quantization } from '../../pods/domain/collection.t
 export const datasetNames = ['glove', 'text', 'clustered'] as const;
 export type DatasetName = (typeof datasetNames)[number];
 
-export const benchmarkNames = [...datasetNames, 'overhead', 'wire', 'replication', 'join'] as const;
+export const benchmarkNames = [...datasetNames, 'overhead', 'wire', 'routed', 'replication', 'join'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
-export const parts = ['crash', 'search', 'filter', 'restart', 'loop'] as const;
+export const parts = ['crash', 'search', 'filter', 'restart', 'beside', 'loop'] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchmarkOptions {
@@ -26,7 +26,7 @@ export interface BenchmarkOptions {
   /** Leave the data directory, and the server's log, in place. */
   readonly keep: boolean;
   readonly profile: boolean;
-  /** Of `replication` and `join`: less of everything, for a first look. */
+  /** Of `routed`, `replication` and `join`: less of everything, for a first look. */
   readonly quick: boolean;
   readonly output: string | undefined;
 }
@@ -38,11 +38,12 @@ export const help = `usage: npm run bench -- <name> [options]
   clustered    a million points in clusters (100 dimensions), or as many as --limit says
   overhead     what metrics and traces cost a query: four servers, side by side
   wire         what one connection between two pods carries
+  routed       what a search costs more when gateway and data pod are processes of their own; then with TLS between them
   replication  1, 2 and 3 replicas side by side: writes, then reads with each pod limited to 0.2 core (needs root)
   join         a new replica of the glove points joins while writes and searches go on; then slower, and leaves
   compare      Shoal and others on the same machine and data, at equal recall; has options of its own: compare --help
 
-replication and join start a cluster of processes with a Kubernetes API of their own (built once; needs Go).
+routed, replication and join start a cluster of processes with a Kubernetes API of their own (built once; needs Go).
 
 options
   --limit N        import at most N points (glove --limit 20000 takes about a minute)
@@ -52,7 +53,7 @@ options
   --only LIST      parts to run beside the import: ${parts.join(', ')}
   --skip LIST      parts to leave out
   --seconds N      length of the event-loop measurement, 15
-  --quick          replication, join: shorter rounds, fewer points
+  --quick          routed, replication, join: shorter or fewer rounds, fewer points
   --profile        profile the server's main thread: heaviest functions on stdout, .cpuprofile files beside the results
   --keep           leave the data directory in place
   --output FILE    results as JSON; by default bench-results/<name>-<date>.json

@@ -3,9 +3,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchClient, isRefusal, packedRow, type CollectionSettings } from './bench-client.ts';
 import type { Dataset } from './dataset.ts';
+import { cpuOfAll } from './process-usage.ts';
 import { progressLine } from './report.ts';
 import { bucketOf } from './selectivity.ts';
-import type { ServerProcess } from './server-process.ts';
+import type { AskedServer } from './server-process.ts';
 
 export const collectionName = 'bench';
 export const batchPointCount = 500;
@@ -28,11 +29,11 @@ export interface DrainFigures {
 }
 
 /** Returns at the last acknowledgement. */
-export async function importPoints(server: ServerProcess, dataset: Dataset, settings: CollectionSettings = {}): Promise<ImportFigures> {
-  const client = new BenchClient(server.address);
+export async function importPoints(server: AskedServer, dataset: Dataset, settings: CollectionSettings = {}): Promise<ImportFigures> {
+  const client = new BenchClient(server.address, server.apiKey);
   try {
     await client.createCollection(collectionName, dataset.dimension, settings);
-    const cpuBefore = server.cpuMicroseconds();
+    const cpuBefore = cpuOfAll(server.processes);
     const startedMs = performance.now();
     let next = 0;
     let acknowledged = 0;
@@ -42,7 +43,8 @@ export async function importPoints(server: ServerProcess, dataset: Dataset, sett
         const first = next;
         next = Math.min(dataset.pointCount, first + batchPointCount);
         const last = next;
-        refusals += await upsertRows(client, dataset, first, last);
+        const refused = await upsertRows(client, dataset, first, last);
+        refusals += refused;
         acknowledged += last - first;
         progressLine(`imported ${acknowledged} of ${dataset.pointCount} points, ${Math.round(acknowledged / ((performance.now() - startedMs) / 1_000))}/s`, acknowledged === dataset.pointCount);
       }
@@ -53,7 +55,7 @@ export async function importPoints(server: ServerProcess, dataset: Dataset, sett
       pointCount: dataset.pointCount,
       acknowledgedSeconds: seconds,
       pointsPerSecondAcknowledged: dataset.pointCount / seconds,
-      serverCpuMicrosPerPointAcknowledged: (server.cpuMicroseconds() - cpuBefore) / dataset.pointCount,
+      serverCpuMicrosPerPointAcknowledged: (cpuOfAll(server.processes) - cpuBefore) / dataset.pointCount,
       refusals,
     };
   } finally {
@@ -83,10 +85,10 @@ export async function upsertRows(client: BenchClient, dataset: Dataset, first: n
 }
 
 /** Waits until the tail is empty; the figures count from the beginning of the import. */
-export async function waitForGraph(server: ServerProcess, imported: ImportFigures, cpuAtImportEnd: number): Promise<DrainFigures> {
+export async function waitForGraph(server: AskedServer, imported: ImportFigures, cpuAtImportEnd: number): Promise<DrainFigures> {
   const waitedMs = await tailDrained(server);
   const drainedSeconds = imported.acknowledgedSeconds + waitedMs / 1_000;
-  const drainCpu = server.cpuMicroseconds() - cpuAtImportEnd;
+  const drainCpu = cpuOfAll(server.processes) - cpuAtImportEnd;
   return {
     drainedSeconds,
     pointsPerSecondDrained: imported.pointCount / drainedSeconds,
@@ -98,8 +100,8 @@ export async function waitForGraph(server: ServerProcess, imported: ImportFigure
  * Milliseconds until every point that will go into the graph is there. A small collection has no graph and is all tail:
  * nothing moves then.
  */
-export async function tailDrained(server: ServerProcess): Promise<number> {
-  const client = new BenchClient(server.address);
+export async function tailDrained(server: AskedServer): Promise<number> {
+  const client = new BenchClient(server.address, server.apiKey);
   const startedMs = performance.now();
   try {
     for (;;) {

@@ -25,16 +25,30 @@ export function requireLinux(): void {
   if (!existsSync('/proc/self/stat')) throw new Error('the benchmark measures processes through /proc, which only Linux has');
 }
 
-/** Moves every thread of this process, and those it will start, to the client's core. False where that cannot be done. */
+/** Moves this process to the client's core. False where that cannot be done. */
 export function pinClient(): boolean {
   if (availableParallelism() < 2) return false;
   try {
-    execFileSync('taskset', ['-acp', String(clientCore), String(process.pid)], { stdio: 'ignore' });
+    pinTo(String(clientCore), process.pid);
     return true;
   } catch {
     say('taskset is missing or may not pin: server and client share the cores');
     return false;
   }
+}
+
+/** What this process starts from now on may use all cores again, as it itself. */
+export function unpinClient(): void {
+  pinTo(`0-${cpus().length - 1}`, process.pid);
+}
+
+export function pinServer(pid: number): void {
+  pinTo(String(serverCore), pid);
+}
+
+/** Moves every thread of the process, and those it will start. */
+function pinTo(cores: string, pid: number): void {
+  execFileSync('taskset', ['-acp', cores, String(pid)], { stdio: 'ignore' });
 }
 
 export function machineFacts(pinned: boolean, loadBefore: number): MachineFacts {

@@ -2,6 +2,7 @@
 
 import { runJoinBenchmark } from './cluster/join.ts';
 import { runReplicationBenchmark } from './cluster/replication.ts';
+import { runRoutedBenchmark } from './cluster/routed.ts';
 import { killOwnProcesses } from './compare/child-process.ts';
 import { runComparison } from './compare/compare.ts';
 import { datasetNames, help, isOneOf, readArguments, type BenchmarkOptions } from './arguments.ts';
@@ -32,6 +33,7 @@ async function main(argv: readonly string[]): Promise<number> {
     requireLinux();
     if (options.name === 'overhead') await runOverheadBenchmark(options);
     else if (options.name === 'wire') await runWireBenchmark();
+    else if (options.name === 'routed') await runRoutedBenchmark(options);
     else if (options.name === 'replication') await runReplicationBenchmark(options);
     else if (options.name === 'join') await runJoinBenchmark(options);
     else if (isOneOf(datasetNames, options.name)) await runVectorBenchmark(options.name, options);

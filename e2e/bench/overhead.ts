@@ -13,7 +13,7 @@ import { loadDataset } from './dataset.ts';
 import { groundTruth } from './ground-truth.ts';
 import { importPoints, tailDrained } from './import-points.ts';
 import { loadNow, machineFacts, pinClient } from './machine.ts';
-import { printTable, quantile, resultsPath, writeResults } from './report.ts';
+import { median, printTable, resultsPath, writeResults } from './report.ts';
 import { measureSearches, topK, type SearchFigures } from './search-load.ts';
 import { makeDataDirectory, removeDataDirectory, startServer, type ServerProcess } from './server-process.ts';
 
@@ -92,8 +92,4 @@ async function startTraceSink(): Promise<{ url: string; received(): number; clos
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, received: () => received, close: () => void server.close() };
-}
-
-function median(values: number[]): number {
-  return quantile(values.sort((a, b) => a - b), 0.5);
 }

@@ -1,6 +1,6 @@
 /** What a process uses, from /proc. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -21,6 +21,52 @@ export function kilobytes(status: string, field: string): number {
 export function cpuMicroseconds(pid: number): number {
   const fields = statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   return (fields[11]! + fields[12]!) * microsecondsPerTick;
+}
+
+export interface MeasuredProcess {
+  /** What tables call it. */
+  readonly role: string;
+  readonly pid: number;
+}
+
+/** CPU time so far of all of them. */
+export function cpuOfAll(processes: readonly { readonly pid: number }[]): number {
+  return processes.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
+}
+
+/** CPU time so far by kind of thread, such as `gateway: event loop`. What a thread that has ended took is not in it. */
+export function cpuByThreads(processes: readonly MeasuredProcess[]): ReadonlyMap<string, number> {
+  const cpu = new Map<string, number>();
+  for (const { role, pid } of processes) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const stat = readOrEmpty(`/proc/${pid}/task/${thread}/stat`);
+      if (stat === '') continue;
+      const fields = statFields(stat);
+      const kind = `${role}: ${Number(thread) === pid ? 'event loop' : kindOfThread(nameIn(stat))}`;
+      cpu.set(kind, (cpu.get(kind) ?? 0) + (fields[11]! + fields[12]!) * microsecondsPerTick);
+    }
+  }
+  return cpu;
+}
+
+/** Threads of the vector core have no name of their own: they keep that of the thread that made them. */
+function kindOfThread(name: string): string {
+  if (/^(V8Worker|DelayedTask|SignalInsp)/.test(name)) return 'V8';
+  if (/^(MainThread|node)/.test(name)) return 'vector core';
+  return 'files and store';
+}
+
+function nameIn(stat: string): string {
+  return stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+}
+
+/** A process or thread may end between the listing and the look. */
+export function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 export interface MemoryUse {

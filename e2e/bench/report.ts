@@ -50,6 +50,10 @@ export function quantile(values: ArrayLike<number>, fraction: number): number {
   return values.length === 0 ? NaN : values[Math.min(values.length - 1, Math.floor(fraction * values.length))]!;
 }
 
+export function median(values: readonly number[]): number {
+  return quantile(values.toSorted((a, b) => a - b), 0.5);
+}
+
 export function resultsPath(name: string, output: string | undefined): string {
   const date = new Date().toISOString().replaceAll(':', '').slice(0, 17);
   return output === undefined ? join(resultsDirectory, `${name}-${date}.json`) : resolve(output);

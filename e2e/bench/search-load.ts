@@ -4,9 +4,10 @@ import { BenchClient, packedRow } from './bench-client.ts';
 import type { Dataset } from './dataset.ts';
 import type { GroundTruth } from './ground-truth.ts';
 import { collectionName } from './import-points.ts';
+import { cpuByThreads, cpuOfAll } from './process-usage.ts';
 import { quantile } from './report.ts';
 import { selectivities, unfiltered } from './selectivity.ts';
-import type { ServerProcess } from './server-process.ts';
+import type { AskedServer } from './server-process.ts';
 
 export interface SearchSettings {
   readonly clients: number;
@@ -24,16 +25,18 @@ export interface SearchFigures extends SearchSettings {
   readonly queriesPerSecond: number;
   /** CPU time of the server, all threads, per query. */
   readonly serverCpuMicrosPerQuery: number;
+  /** The same by kind of thread. */
+  readonly threadCpuMicrosPerQuery: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
 export const topK = 10;
 
-export async function measureSearches(server: ServerProcess, dataset: Dataset, truth: GroundTruth, settings: SearchSettings): Promise<SearchFigures> {
+export async function measureSearches(server: AskedServer, dataset: Dataset, truth: GroundTruth, settings: SearchSettings): Promise<SearchFigures> {
   const queryCount = Math.min(settings.queryCount ?? Infinity, dataset.queryCount);
   const { selectivity, clients: clientCount } = settings;
-  const clients = Array.from({ length: clientCount }, () => new BenchClient(server.address));
+  const clients = Array.from({ length: clientCount }, () => new BenchClient(server.address, server.apiKey));
   try {
     const search = async (client: BenchClient, query: number): Promise<number[]> => {
       const { hits } = await client.search(collectionName, searchQuery(dataset, query, settings));
@@ -52,11 +55,13 @@ export async function measureSearches(server: ServerProcess, dataset: Dataset, t
         latencies[query] = performance.now() - sentMs;
       }
     };
-    const cpuBefore = server.cpuMicroseconds();
+    const cpuBefore = cpuOfAll(server.processes);
+    const threadsBefore = cpuByThreads(server.processes);
     const startedMs = performance.now();
     await Promise.all(clients.map(lane));
     const seconds = (performance.now() - startedMs) / 1_000;
-    const cpu = server.cpuMicroseconds() - cpuBefore;
+    const cpu = cpuOfAll(server.processes) - cpuBefore;
+    const threads = [...cpuByThreads(server.processes)].map(([kind, micros]) => [kind, (micros - (threadsBefore.get(kind) ?? 0)) / queryCount] as const);
     latencies.sort();
     return {
       ...settings,
@@ -64,6 +69,7 @@ export async function measureSearches(server: ServerProcess, dataset: Dataset, t
       recall: mean(answers.map((rows, query) => truth.recall(query, selectivity ?? unfiltered, rows))),
       queriesPerSecond: queryCount / seconds,
       serverCpuMicrosPerQuery: cpu / queryCount,
+      threadCpuMicrosPerQuery: Object.fromEntries(threads),
       p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
     };
@@ -79,8 +85,8 @@ export interface VisitedFigures {
 }
 
 /** How much of the index a search looks at. Apart from the timed runs, because counting slows some indexes. */
-export async function measureVisited(server: ServerProcess, dataset: Dataset, settings: Pick<SearchSettings, 'ef' | 'selectivity'>): Promise<VisitedFigures> {
-  const client = new BenchClient(server.address);
+export async function measureVisited(server: AskedServer, dataset: Dataset, settings: Pick<SearchSettings, 'ef' | 'selectivity'>): Promise<VisitedFigures> {
+  const client = new BenchClient(server.address, server.apiKey);
   try {
     const visited: number[] = [];
     const plans: Record<string, number> = {};

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serverEnvironment, serverFlags } from '../framework/server-runtime.ts';
 import { serverCore } from './machine.ts';
-import { cpuMicroseconds } from './process-usage.ts';
+import type { MeasuredProcess } from './process-usage.ts';
 
 const program = fileURLToPath(new URL('../../shoal.ts', import.meta.url));
 /** Node's flag that loads the probe of the event loop; it takes a channel to this process too. */
@@ -26,15 +26,21 @@ export interface ServerOptions {
   readonly flags?: readonly string[];
 }
 
-export interface ServerProcess {
+/** A server as those see it who ask it and measure it, be it one process or several. */
+export interface AskedServer {
   readonly address: string;
+  /** Where it is not the benchmark's own. */
+  readonly apiKey?: string;
+  readonly processes: readonly MeasuredProcess[];
+}
+
+export interface ServerProcess extends AskedServer {
   readonly pid: number;
   readonly child: ChildProcess;
   /** `performance.now()` of the moment before the process was made. */
   readonly startedMs: number;
   /** When it said that everything serves. */
   readonly readyMs: number;
-  cpuMicroseconds(): number;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves to the exit code. */
@@ -73,11 +79,11 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const pid = child.pid!;
   return {
     address: `127.0.0.1:${grpcPort}`,
+    processes: [{ role: 'standalone', pid }],
     pid,
     child,
     startedMs,
     readyMs: performance.now(),
-    cpuMicroseconds: () => cpuMicroseconds(pid),
     async kill() {
       child.kill('SIGKILL');
       await ended;

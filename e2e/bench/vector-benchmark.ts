@@ -1,13 +1,15 @@
 /** `glove`, `text` and `clustered`: the whole course, from an empty directory to the figures. */
 
 import type { BenchmarkOptions, DatasetName } from './arguments.ts';
+import { measureBeside, type BesideFigures } from './beside.ts';
 import { loadDataset, type Dataset } from './dataset.ts';
 import { measureEventLoop, type LoopFigures } from './event-loop.ts';
 import { groundTruth, type GroundTruth } from './ground-truth.ts';
 import { batchesInFlight, batchPointCount, collectionName, importPoints, tailDrained, waitForGraph, type DrainFigures, type ImportFigures } from './import-points.ts';
 import { BenchClient } from './bench-client.ts';
 import { loadNow, machineFacts, pinClient, versionsOfPackages } from './machine.ts';
-import { diskUse, memoryUse, type MemoryUse } from './process-usage.ts';
+import { measurePayloadCost } from './payload-cost.ts';
+import { cpuOfAll, diskUse, memoryUse, type MemoryUse } from './process-usage.ts';
 import { profiled } from './profiling.ts';
 import { formatBytes, formatNumber, printTable, resultsPath, say, writeResults } from './report.ts';
 import { measureRestart, type RestartFigures } from './restart.ts';
@@ -94,6 +96,7 @@ async function mainCourse(bench: Bench, record: Recorder): Promise<void> {
     await record('import', await maybeProfiled(bench, server, 'import', () => importAndDrain(server, bench)));
     await record('collection', await collectionFacts(server));
     if (options.parts.has('search')) await record('search', await maybeProfiled(bench, server, 'search', () => searches(bench, server)));
+    if (options.parts.has('search')) await record('payloads', await measurePayloadCost(server, dataset, bench.truth, clientCounts));
     if (options.parts.has('filter')) await record('filter', await filteredSearches(bench, server));
     await record('memoryAndDisk', await sizes(server, directory, dataset));
     const exitCode = await server.stop();
@@ -103,6 +106,14 @@ async function mainCourse(bench: Bench, record: Recorder): Promise<void> {
       const restart = await measureRestart(server, dataset, bench.truth);
       printRestarts([['after SIGTERM', restart]]);
       await record('cleanRestart', { ...restart, memory: memoryUse(server.pid) });
+      await server.stop();
+    }
+    if (options.parts.has('beside')) {
+      server = await startServer({ dataDirectory: directory, pinned });
+      await tailDrained(server);
+      const figures = await measureBeside(server, dataset);
+      printBeside(figures);
+      await record('beside', figures);
       await server.stop();
     }
     if (options.parts.has('loop')) {
@@ -133,7 +144,7 @@ function profilePath({ resultsPath: path }: Bench, part: string): string {
 
 async function importAndDrain(server: ServerProcess, { dataset, options: { quantization } }: Bench): Promise<ImportFigures & DrainFigures> {
   const imported = await importPoints(server, dataset, { quantization });
-  const drained = await waitForGraph(server, imported, server.cpuMicroseconds());
+  const drained = await waitForGraph(server, imported, cpuOfAll(server.processes));
   printTable('Import', ['until', 'seconds', 'points/s', 'server CPU µs/point'], [
     ['acknowledged', imported.acknowledgedSeconds, imported.pointsPerSecondAcknowledged, imported.serverCpuMicrosPerPointAcknowledged],
     ['in the graph', drained.drainedSeconds, drained.pointsPerSecondDrained, drained.serverCpuMicrosPerPointDrained],
@@ -217,6 +228,20 @@ function printRestarts(restarts: readonly (readonly [string, RestartFigures])[])
     'Restart, ms from the start of the process',
     ['', 'serving', 'first answer', 'right answers from', 'checked by', 'recall', 'checks'],
     restarts.map(([name, figures]) => [name, figures.servingMs, figures.firstAnswerMs, figures.rightAnswersFromMs, figures.rightAnswersMs, figures.recall.toFixed(4), figures.checks]),
+  );
+}
+
+function printBeside({ rounds }: BesideFigures): void {
+  printTable(
+    '16 clients that search and one that imports, alone and beside one another',
+    ['round', 'queries/s alone', 'p99 ms', 'points/s alone', 'beside: queries/s', 'p99 ms', 'times', 'points/s', 'of alone'],
+    rounds.map(({ searches: alone, imports, together }, round) => [
+      round + 1,
+      ...[alone.queriesPerSecond, alone.p99Ms, imports.importedPerSecond, together.queriesPerSecond, together.p99Ms],
+      (together.p99Ms / alone.p99Ms).toFixed(2),
+      together.importedPerSecond,
+      (together.importedPerSecond / imports.importedPerSecond).toFixed(2),
+    ]),
   );
 }
 

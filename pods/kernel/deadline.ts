@@ -21,18 +21,22 @@ export interface Deadline {
   settle(): void;
 }
 
-/** When the signals made here will abort, for whoever passes a request on to another process. */
-const deadlines = new WeakMap<AbortSignal, number>();
+/**
+ * When a signal made here will abort, for whoever passes a request on to another process. The signal has it: in a weak map
+ * of as many keys as requests it costs three times as much to put there, and the garbage collector's time after that.
+ */
+const atMsOf = Symbol('when it will abort');
+type TimedSignal = AbortSignal & { [atMsOf]?: number };
 
 /** In the clock's monotonic milliseconds; undefined when it is not known. */
 export function deadlineOf(signal: AbortSignal): number | undefined {
-  return deadlines.get(signal);
+  return (signal as TimedSignal)[atMsOf];
 }
 
 /** A signal that aborts when `parent` does aborts no later than that. */
 export function inheritDeadline(signal: AbortSignal, parent: AbortSignal): void {
-  const atMs = deadlines.get(parent);
-  if (atMs !== undefined) deadlines.set(signal, atMs);
+  const atMs = deadlineOf(parent);
+  if (atMs !== undefined) (signal as TimedSignal)[atMsOf] = atMs;
 }
 
 /** A deadline that has passed already gives a signal that is aborted already. */
@@ -51,7 +55,7 @@ class RunningDeadline implements Deadline {
   constructor(clock: Clock, timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
     this.atMs = clock.monotonicMs() + timeoutMs;
-    deadlines.set(this.#controller.signal, this.atMs);
+    (this.#controller.signal as TimedSignal)[atMsOf] = this.atMs;
     if (timeoutMs > 0) this.#timer = clock.after(timeoutMs, () => this.expire());
     else this.expire();
   }
@@ -112,7 +116,7 @@ export async function withTimeout<Value>(clock: Clock, timeoutMs: number, signal
   const controller = new AbortController();
   const onAbort = (): void => controller.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
-  deadlines.set(controller.signal, Math.min(clock.monotonicMs() + timeoutMs, deadlines.get(signal) ?? Infinity));
+  (controller.signal as TimedSignal)[atMsOf] = Math.min(clock.monotonicMs() + timeoutMs, deadlineOf(signal) ?? Infinity);
   const timer = clock.after(timeoutMs, () => controller.abort(new ShoalError('DEADLINE_EXCEEDED', `the deadline of ${timeoutMs} ms passed`)));
   try {
     return await withSignal(operation(controller.signal), controller.signal);

@@ -197,7 +197,7 @@ export class PeerConnection {
         this.#queue.credit('messages', kind.credit.messageBytes);
         this.#queue.credit('requests', kind.credit.requestBytes);
         this.#queue.credit('answers', kind.credit.answerBytes);
-        this.#wake();
+        this.#goOn();
         return;
       case 'hello':
         throw new ShoalError('MALFORMED_BODY', 'a second greeting');
@@ -227,7 +227,7 @@ export class PeerConnection {
     this.#options.logger.error({ peer: this.#options.peer, error }, 'a message of another pod met a defect');
   }
 
-  /** Much of it at once; a little with the next frame, or after a while. */
+  /** Much of it at once; a little after a while, whatever was paid meanwhile: a timer for each frame would cost more. */
   #payCredit(): void {
     if (this.#isClosed || this.#received.owedBytes === 0) return;
     if (this.#received.owedBytes >= this.#creditAtBytes) {
@@ -237,6 +237,7 @@ export class PeerConnection {
     }
     this.#creditTimer ??= this.#options.clock.after(limits.wireCreditDelayMs, () => {
       this.#creditTimer = undefined;
+      if (this.#received.owedBytes === 0) return;
       this.#isCreditDue = true;
       this.#wake();
     });
@@ -261,19 +262,24 @@ export class PeerConnection {
       this.#unflushedBytes += frame.length;
       this.#options.stream.write(frame, () => {
         this.#unflushedBytes -= frame.length;
-        this.#wake();
+        this.#goOn();
       });
     }
   }
 
-  /** Credit rides along with whatever goes, and goes alone when it is due. */
+  /** There is room for more, should more be waiting. */
+  #goOn(): void {
+    if (this.#isCreditDue || this.#queue.hasItems) this.#wake();
+  }
+
+  /** Credit for messages, whose sender looks at what is on its way, rides along with whatever goes; all of it goes when it is due. */
   #nextFrame(): Uint8Array | undefined {
     if (!this.#isCreditDue && !this.#queue.hasItems) return undefined;
-    const credit = this.#received.takeCredit();
-    if (credit !== undefined) this.#queue.pushControl(credit);
-    this.#isCreditDue = false;
-    this.#creditTimer?.cancel();
-    this.#creditTimer = undefined;
+    if (this.#isCreditDue || this.#received.owesMessages) {
+      const credit = this.#received.takeCredit();
+      if (credit !== undefined) this.#queue.pushControl(credit);
+      this.#isCreditDue = false;
+    }
     return this.#queue.nextFrame();
   }
 }

@@ -52,6 +52,10 @@ export class ReceiveQueue {
     return this.#owed.messages + this.#owed.requests + this.#owed.answers;
   }
 
+  get owesMessages(): boolean {
+    return this.#owed.messages > 0;
+  }
+
   /** The item that pays what is owed, if anything is. */
   takeCredit(): Uint8Array | undefined {
     if (this.owedBytes === 0) return undefined;

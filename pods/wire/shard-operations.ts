@@ -22,7 +22,7 @@ import type { Idempotency } from '../domain/write.ts';
 import { decodeOptionalFilter, encodeOptionalFilter } from './filter-codec.ts';
 import { malformed, required } from './malformed.ts';
 import { operation } from './operation.ts';
-import { consistencyMessage, consistencyOf, encodeOptionalNumber, ownBytes, pointMessage, pointOf, resultOf, tokenMessage, tokenOf, unpackVector } from './values.ts';
+import { consistencyMessage, consistencyOf, encodeOptionalNumber, hitOf, ownBytes, pointMessage, pointOf, resultOf, tokenMessage, tokenOf, unpackVector } from './values.ts';
 import { decodeWrite, encodeWrite } from './write-codec.ts';
 
 function shardOf(service: PodService, target: ShardTarget | undefined): ShardService {
@@ -130,7 +130,7 @@ export const searchOperation = operation<'search', ShardSearch, ShardSearchAnswe
   },
   answer: {
     encode: ({ hits, plan, visitedCount, seq }) => ({ hits: hits.map((hit) => ({ score: hit.score, point: pointMessage(hit) })), plan, visitedCount: encodeOptionalNumber(visitedCount), seq }),
-    decode: ({ hits, plan, visitedCount, seq }) => ({ hits: hits.map(({ score, point }) => ({ ...pointOf(point), score })), plan: planOf(plan), visitedCount: visitedCount?.value, seq }),
+    decode: ({ hits, plan, visitedCount, seq }) => ({ hits: hits.map(hitOf), plan: planOf(plan), visitedCount: visitedCount?.value, seq }),
   },
   run: (service, target, request, context) => shardOf(service, target).search(context, request),
 });

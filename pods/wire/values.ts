@@ -3,6 +3,7 @@
 import type * as Wire from '../../proto/gen/shoal/shard/v1/shard.ts';
 import type { Consistency, ConsistencyToken } from '../domain/consistency.ts';
 import type { Payload, PointView } from '../domain/point.ts';
+import type { ShardHit } from '../domain/shard-service.ts';
 import { bytesOfVector, vectorOfBytes, type VectorBytes } from '../domain/vector-bytes.ts';
 import type { ItemOutcome, OperationResult, WriteCondition } from '../domain/write.ts';
 import { decodeFilter, encodeFilter } from './filter-codec.ts';
@@ -116,12 +117,20 @@ export function pointMessage(point: PointView): Wire.PointView {
 }
 
 export function pointOf(message: Wire.PointView | undefined): PointView {
-  const { id, version, vector, payload, text } = required(message, 'point');
-  return {
-    id,
-    version,
-    ...(vector === undefined ? {} : { vector: unpackVector(vector) }),
-    ...(payload === undefined ? {} : { payload: payloadOf(payload) }),
-    ...(text === undefined ? {} : { text }),
-  };
+  const point = required(message, 'point');
+  return withParts({ id: point.id, version: point.version }, point);
+}
+
+export function hitOf({ score, point: message }: Wire.Hit): ShardHit {
+  const point = required(message, 'point');
+  return withParts({ id: point.id, version: point.version, score }, point);
+}
+
+/** Adds to `known`, which is the caller's own: objects that are spread into others are most of what decoding an answer leaves behind. */
+function withParts<Known extends object>(known: Known, { vector, payload, text }: Wire.PointView): Known & Pick<PointView, 'vector' | 'payload' | 'text'> {
+  const point: Known & { vector?: Float32Array; payload?: Payload; text?: string } = known;
+  if (vector !== undefined) point.vector = unpackVector(vector);
+  if (payload !== undefined) point.payload = payloadOf(payload);
+  if (text !== undefined) point.text = text;
+  return point;
 }

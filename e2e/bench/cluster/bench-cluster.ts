@@ -1,6 +1,5 @@
 /** A cluster for the time of a benchmark, and what its processes are asked besides. */
 
-import { cpuMicroseconds } from '../process-usage.ts';
 import type { Owner } from '../../framework/cleanup.ts';
 import type { PodProcess } from '../../framework/cluster/cluster.ts';
 import { say } from '../report.ts';
@@ -30,10 +29,5 @@ export async function metricOf({ statusUrl }: PodProcess, name: string, labels: 
     if (wanted.every((label) => series.includes(label))) sum += Number(value);
   }
   return sum;
-}
-
-/** CPU time of the processes so far, all threads. */
-export function cpuOf(processes: readonly { readonly pid: number }[]): number {
-  return processes.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
 }
 

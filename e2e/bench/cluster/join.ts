@@ -18,11 +18,11 @@ import { loadDataset, type Dataset } from '../dataset.ts';
 import { batchesInFlight, batchPointCount, collectionName, upsertRows } from '../import-points.ts';
 import { loadNow, machineFacts, versionsOfPackages } from '../machine.ts';
 import type { LoopReport } from '../probe-messages.ts';
-import { memoryUse } from '../process-usage.ts';
+import { cpuOfAll, memoryUse } from '../process-usage.ts';
 import { askProbe, profiled } from '../profiling.ts';
 import { formatBytes, formatNumber, printTable, progressLine, resultsPath, say, writeResults } from '../report.ts';
 import { probeFlag } from '../server-process.ts';
-import { cpuOf, metricOf, withOwner } from './bench-cluster.ts';
+import { metricOf, withOwner } from './bench-cluster.ts';
 import { loadParameters, MixedLoad, type PhaseFigures } from './mixed-load.ts';
 
 const joinTimeoutMs = 600_000;
@@ -140,7 +140,7 @@ async function join(bench: Bench, load: MixedLoad): Promise<JoinFigures> {
   const phases = [load.phase('before')];
   const loops: Record<string, LoopReport> = { 'source, before': await loopOf(source) };
   await resetProbes(cluster.pods);
-  const cpuBefore = new Map(cluster.pods.map((pod) => [pod.name, cpuOf([pod])]));
+  const cpuBefore = new Map(cluster.pods.map((pod) => [pod.name, cpuOfAll([pod])]));
   const writtenBefore = load.writtenCount;
 
   const startedMs = performance.now();
@@ -159,7 +159,7 @@ async function join(bench: Bench, load: MixedLoad): Promise<JoinFigures> {
   phases.push(load.phase('joining'));
   const { backup: joiner } = await holders(cluster);
   if (joiner === undefined) throw new Error('there is no second replica');
-  const cpu = (pod: PodProcess): number => (cpuOf([pod]) - cpuBefore.get(pod.name)!) / 1e6;
+  const cpu = (pod: PodProcess): number => (cpuOfAll([pod]) - cpuBefore.get(pod.name)!) / 1e6;
   const cpuSeconds = { source: cpu(source), joiner: cpu(joiner) };
   loops['source, joining'] = await loopOf(source);
   loops['joiner, joining'] = await loopOf(joiner);

@@ -13,8 +13,9 @@ import { BenchClient, packedRow } from '../bench-client.ts';
 import { loadNow, machineFacts, versionsOfPackages } from '../machine.ts';
 import { formatNumber, printTable, resultsPath, say, writeResults } from '../report.ts';
 import { probeFlag } from '../server-process.ts';
+import { cpuOfAll } from '../process-usage.ts';
 import { profiled } from '../profiling.ts';
-import { cpuOf, metricOf, withOwner } from './bench-cluster.ts';
+import { metricOf, withOwner } from './bench-cluster.ts';
 import { CpuLimits, type Throttling } from './cpu-limits.ts';
 import { drive, insistently, Latencies, type LatencyFigures } from './drive.ts';
 
@@ -110,10 +111,10 @@ async function upsert(client: BenchClient, vectors: Float32Array, { name }: Targ
 /** What the pods do while nobody asks for anything, as a part of one core, all together. */
 async function measureIdle({ cluster, seconds }: Bench): Promise<number> {
   await sleep(1_000);
-  const before = cpuOf(cluster.pods);
+  const before = cpuOfAll(cluster.pods);
   const startedMs = performance.now();
   await sleep(2_000 * seconds);
-  const cores = (cpuOf(cluster.pods) - before) / 1_000 / (performance.now() - startedMs);
+  const cores = (cpuOfAll(cluster.pods) - before) / 1_000 / (performance.now() - startedMs);
   process.stdout.write(`the three pods together take ${percent(cores)} of a core when nothing is asked of them\n`);
   return cores;
 }
@@ -152,11 +153,11 @@ async function measureWrites(bench: Bench): Promise<WriteFigures[]> {
     for (let round = -1; round < rounds; round++) {
       for (const cell of cells) {
         const into = round < 0 ? new Latencies() : cell.latencies;
-        const before = { pods: cpuOf(cluster.pods), gateways: cpuOf(cluster.gateways) };
+        const before = { pods: cpuOfAll(cluster.pods), gateways: cpuOfAll(cluster.gateways) };
         await drive(into, writers, round < 0 ? 0.3 : seconds, (client, count) => upsert(clients[client]!, vectors, cell.target, client * 311 + count * batch, batch));
         if (round < 0) continue;
-        cell.podCpu += cpuOf(cluster.pods) - before.pods;
-        cell.gatewayCpu += cpuOf(cluster.gateways) - before.gateways;
+        cell.podCpu += cpuOfAll(cluster.pods) - before.pods;
+        cell.gatewayCpu += cpuOfAll(cluster.gateways) - before.gateways;
       }
     }
     for (const { target, latencies, podCpu, gatewayCpu } of cells) {
@@ -206,11 +207,11 @@ async function measureReads(bench: Bench, limits: CpuLimits | undefined): Promis
         const { target, latencies, answers, throttling } = cell;
         const before = await answersOf(cluster.pods, operation);
         const throttledBefore = throttlingOf(cluster.pods, limits);
-        const cpuBefore = { pods: cpuOf(cluster.pods), gateways: cpuOf(cluster.gateways) };
+        const cpuBefore = { pods: cpuOfAll(cluster.pods), gateways: cpuOfAll(cluster.gateways) };
         await drive(round < 0 ? new Latencies() : latencies, readerCount, round < 0 ? 0.5 : seconds, (client, count) => read(clients[client]!, vectors, target, kind, client * 311 + count * 7));
         if (round < 0) continue;
-        cell.podCpu += cpuOf(cluster.pods) - cpuBefore.pods;
-        cell.gatewayCpu += cpuOf(cluster.gateways) - cpuBefore.gateways;
+        cell.podCpu += cpuOfAll(cluster.pods) - cpuBefore.pods;
+        cell.gatewayCpu += cpuOfAll(cluster.gateways) - cpuBefore.gateways;
         const after = await answersOf(cluster.pods, operation);
         const throttledAfter = throttlingOf(cluster.pods, limits);
         for (const { name } of cluster.pods) {

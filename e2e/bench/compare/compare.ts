@@ -1,6 +1,5 @@
 /** `npm run bench -- compare`: Shoal and peers, one after another, several times, on the same machine and data. */
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadDataset } from '../dataset.ts';
 import { groundTruth } from '../ground-truth.ts';
@@ -11,6 +10,7 @@ import { killOwnProcesses } from './child-process.ts';
 import { runCourse, type Course, type RunFigures } from './course.ts';
 import { writeDocumentation } from './documentation.ts';
 import { cacheRoot } from './installed-programs.ts';
+import { KeptRuns } from './kept-runs.ts';
 import { compareHelp, readCompareOptions, type CompareOptions, type DatasetName, type PeerChoice } from './options.ts';
 import { graphParameters, topK, type Peer } from './peer.ts';
 import { chroma } from './peers/chroma.ts';
@@ -73,22 +73,27 @@ async function compareOn(name: DatasetName, prepared: readonly Prepared[], optio
   const pinned = pinClient();
   const machine = machineFacts(pinned, loadBefore);
   const date = new Date().toISOString();
-  const parameters = { source: dataset.source, points: dataset.pointCount, queries: dataset.queryCount, dimension: dataset.dimension, topK, ...graphParameters, runs: options.runCount, breadths: options.breadths };
+  const parameters = { source: dataset.source, points: dataset.pointCount, queries: dataset.queryCount, dimension: dataset.dimension, topK, ...graphParameters, breadths: options.breadths };
   const course: Course = { dataset, truth, breadths: options.breadths, serverCore: pinned ? serverCore : undefined };
-  const directory = join(cacheRoot(), 'compare', `${date.replaceAll(':', '').slice(0, 17)}-${name}`);
-  await mkdir(directory, { recursive: true });
+  const kept = await KeptRuns.in(options.resume ?? join(cacheRoot(), 'compare', `${date.replaceAll(':', '').slice(0, 17)}-${name}`));
   const runs = new Map<Prepared, RunFigures[]>(prepared.map((one) => [one, []]));
   const failures = new Map<Prepared, string>(prepared.flatMap((one) => (one.failure === null ? [] : [[one, one.failure]])));
   // Whole runs after one another, so that what happens on the machine for a while does not meet one peer alone.
   for (let run = 1; run <= options.runCount; run++) {
     for (const one of prepared) {
       if (failures.has(one)) continue;
+      const earlier = await kept.read(one.peer.name, run, parameters);
+      if (earlier !== undefined) {
+        say(`${name}, run ${run} of ${options.runCount}: ${one.peer.name}, as measured on ${earlier.date}`);
+        runs.get(one)!.push(earlier.figures);
+        continue;
+      }
       say(`${name}, run ${run} of ${options.runCount}: ${one.peer.name}`);
       const before = loadNow();
       try {
         const figures = await runCourse(one.peer, course);
         runs.get(one)!.push(figures);
-        await writeResults(join(directory, `${one.peer.name.replaceAll(/[^\w.-]+/g, '_')}-${run}.json`), { peer: one.peer.name, version: one.version, date, machine, parameters, loadBefore: before, loadAfter: loadNow(), figures });
+        await kept.write(run, { peer: one.peer.name, version: one.version, date, machine, parameters, loadBefore: before, loadAfter: loadNow(), figures });
       } catch (error) {
         say(`${one.peer.name}: ${(error as Error).stack}`);
         failures.set(one, (error as Error).message);
@@ -106,12 +111,12 @@ async function compareOn(name: DatasetName, prepared: readonly Prepared[], optio
     `${date.slice(0, 10)}, ${formatNumber(dataset.pointCount)} points of ${dataset.dimension} dimensions, cosine, ${formatNumber(dataset.queryCount)} queries, ` +
     `median of ${options.runCount}; ${machine.processor}, ${machine.cores} cores, Node ${machine.node}; ` +
     `${pinned ? `servers on core ${serverCore}, client on core ${clientCore}` : 'nothing pinned'}; load ${loadBefore.toFixed(1)} before, ${loadNow().toFixed(1)} after.`;
-  await writeResults(join(directory, 'comparison.json'), { benchmark: 'compare', dataset: name, date, machine, parameters, loadBefore, loadAfter: loadNow(), results });
+  await writeResults(join(kept.directory, 'comparison.json'), { benchmark: 'compare', dataset: name, date, machine, parameters, loadBefore, loadAfter: loadNow(), results });
   if (options.output === 'json') process.stdout.write(`${JSON.stringify({ dataset: name, date, machine, parameters, results })}\n`);
   else {
     process.stdout.write(`${name}: ${facts}\n`);
     for (const { title, head, rows } of tables) printTable(title, head, rows);
   }
-  say(`raw figures of each run in ${directory}`);
+  say(`raw figures of each run in ${kept.directory}`);
   if (options.writeDocs) await writeDocumentation({ name, facts, tables });
 }

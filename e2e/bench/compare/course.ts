@@ -16,7 +16,8 @@ import { boundsMs, within } from './time-bounds.ts';
 export const inFlightCounts = [1, 16] as const;
 /** Nothing is compared beyond: wider searches would only take time. */
 const recallEnough = 0.995;
-const warmUpQueryCount = 200;
+/** Of each number in flight, before anything counts: a server of JavaScript or Java compiles hot functions for some ten thousand requests. */
+const warmUpSeconds = 5;
 /** CPU time is told in hundredths of a second: all queries are asked again until a series has lasted long enough to be one per cent exact. */
 const seriesSeconds = 2;
 const roundsMax = 50;
@@ -95,11 +96,10 @@ async function importAll(started: StartedPeer, points: Matrix): Promise<Pick<Run
 }
 
 async function sweep(name: string, started: StartedPeer, queries: Matrix, truth: GroundTruth, breadths: readonly number[]): Promise<SearchRow[]> {
-  // Hot functions are compiled, and the graph comes into memory, before anything counts.
-  await within('search', started.search(rows(queries, 0, Math.min(warmUpQueryCount, queries.count)), breadths[0]!, 4));
+  for (const inFlight of inFlightCounts) await within('search', series(started, queries, breadths[0]!, inFlight, warmUpSeconds));
   const searches: SearchRow[] = [];
   for (const breadth of breadths) {
-    for (const inFlight of inFlightCounts) searches.push(figures(await within('search', series(started, queries, breadth, inFlight)), truth, queries.count, breadth, inFlight));
+    for (const inFlight of inFlightCounts) searches.push(figures(await within('search', series(started, queries, breadth, inFlight, seriesSeconds)), truth, queries.count, breadth, inFlight));
     const { recall, cpuMicrosPerQuery, queriesPerSecond } = searches.at(-2)!;
     say(`${name}: breadth ${breadth}, recall ${recall.toFixed(4)}, ${Math.round(queriesPerSecond)} queries/s, ${cpuMicrosPerQuery === null ? 'CPU not seen' : `${Math.round(cpuMicrosPerQuery)} µs of CPU a query`}`);
     if (recall >= recallEnough) break;
@@ -107,10 +107,10 @@ async function sweep(name: string, started: StartedPeer, queries: Matrix, truth:
   return searches;
 }
 
-async function series(started: StartedPeer, queries: Matrix, breadth: number, inFlight: number): Promise<Searched> {
+async function series(started: StartedPeer, queries: Matrix, breadth: number, inFlight: number, seconds: number): Promise<Searched> {
   const rounds: Searched[] = [];
   const lasted = (): number => rounds.reduce((sum, { seconds }) => sum + seconds, 0);
-  while (rounds.length < roundsMax && lasted() < seriesSeconds) rounds.push(await started.search(queries, breadth, inFlight));
+  while (rounds.length < roundsMax && lasted() < seconds) rounds.push(await started.search(queries, breadth, inFlight));
   return joined(rounds);
 }
 

@@ -10,13 +10,14 @@ test('by default everything runs that needs no address', () => {
     queryCount: 2_000,
     runCount: 3,
     breadths: [16, 32, 64, 128, 256, 512, 1_024, 2_048],
+    resume: undefined,
     output: 'table',
     writeDocs: false,
   });
 });
 
 test('a short run of some, with a server that runs already', () => {
-  const options = readCompareOptions(['--dataset', 'glove', '--peers', 'shoal,weaviate,qdrant=10.0.0.1:6333', '--points', '20000', '--queries', '300', '--runs', '1', '--ef', '64,32', '--output', 'json', '--write-docs']);
+  const options = readCompareOptions(['--dataset', 'glove', '--peers', 'shoal,weaviate,qdrant=10.0.0.1:6333', '--points', '20000', '--queries', '300', '--runs', '1', '--ef', '64,32', '--resume', '/kept/glove', '--output', 'json', '--write-docs']);
   assert.deepEqual(options, {
     datasets: ['glove'],
     peers: [{ name: 'shoal' }, { name: 'weaviate' }, { name: 'qdrant', address: '10.0.0.1:6333' }],
@@ -24,12 +25,13 @@ test('a short run of some, with a server that runs already', () => {
     queryCount: 300,
     runCount: 1,
     breadths: [32, 64],
+    resume: '/kept/glove',
     output: 'json',
     writeDocs: true,
   });
 });
 
-for (const argv of [['--peers', 'qdrant'], ['--peers', 'chroma=x'], ['--peers', ''], ['--runs', '0'], ['--points', 'many'], ['--dataset', 'sift'], ['--output', 'xml'], ['glove'], ['--unknown']]) {
+for (const argv of [['--peers', 'qdrant'], ['--peers', 'chroma=x'], ['--peers', ''], ['--runs', '0'], ['--points', 'many'], ['--dataset', 'sift'], ['--output', 'xml'], ['glove'], ['--resume', 'kept'], ['--unknown']]) {
   test(`bad usage: ${argv.join(' ')}`, () => assert.throws(() => readCompareOptions(argv), Error));
 }
 

@@ -1,5 +1,6 @@
 /** The command line of `npm run bench -- compare`. */
 
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export const datasetNames = ['glove', 'text'] as const;
@@ -24,6 +25,8 @@ export interface CompareOptions {
   readonly queryCount: number;
   readonly runCount: number;
   readonly breadths: readonly number[];
+  /** The directory of an earlier comparison: its runs are not repeated. */
+  readonly resume: string | undefined;
   readonly output: 'table' | 'json';
   readonly writeDocs: boolean;
 }
@@ -39,6 +42,7 @@ Shoal and others on the same machine and data, one after another, figures at equ
   --queries N      held-out queries, 2000
   --runs N         the median of so many whole runs, 3
   --ef LIST        breadths of search, 16,32,64,128,256,512,1024,2048; stops at a recall of 0.995
+  --resume DIR     go on with an earlier comparison, whose directory it printed: what was measured is not repeated
   --output FORMAT  table or json
   --write-docs     write the tables into docs/benchmarks.md
   --help
@@ -56,6 +60,7 @@ export function readCompareOptions(argv: readonly string[]): CompareOptions | un
       queries: { type: 'string', default: '2000' },
       runs: { type: 'string', default: '3' },
       ef: { type: 'string', default: '16,32,64,128,256,512,1024,2048' },
+      resume: { type: 'string' },
       output: { type: 'string', default: 'table' },
       'write-docs': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -64,6 +69,7 @@ export function readCompareOptions(argv: readonly string[]): CompareOptions | un
   if (values.help) return undefined;
   if (positionals.length > 0) throw new Error(`compare takes options alone, not "${positionals[0]}"; see compare --help`);
   if (values.output !== 'table' && values.output !== 'json') throw new Error(`--output is table or json, not "${values.output}"`);
+  if (values.resume !== undefined && values.dataset === 'both') throw new Error('--resume goes on with one data set: name it with --dataset');
   return {
     datasets: values.dataset === 'both' ? datasetNames : [oneOf('--dataset', datasetNames, values.dataset)],
     peers: list(values.peers).map(peerChoice),
@@ -71,6 +77,7 @@ export function readCompareOptions(argv: readonly string[]): CompareOptions | un
     queryCount: positiveInteger('--queries', values.queries),
     runCount: positiveInteger('--runs', values.runs),
     breadths: list(values.ef).map((ef) => positiveInteger('--ef', ef)).sort((a, b) => a - b),
+    resume: values.resume === undefined ? undefined : resolve(values.resume),
     output: values.output,
     writeDocs: values['write-docs'],
   };

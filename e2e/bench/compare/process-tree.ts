@@ -3,8 +3,8 @@
  * ended counts as long as a parent of the tree has waited for it, because the kernel adds its time to that parent's.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { kilobytes, microsecondsPerTick, statFields } from '../process-usage.ts';
+import { readdirSync } from 'node:fs';
+import { kilobytes, microsecondsPerTick, readOrEmpty, statFields } from '../process-usage.ts';
 
 export interface ProcessRow {
   readonly pid: number;
@@ -58,13 +58,4 @@ function readProcesses(): ProcessRow[] {
     .map((name) => readOrEmpty(`/proc/${name}/stat`))
     .filter((stat) => stat !== '')
     .map(parseStat);
-}
-
-/** A process may end between the listing and the look. */
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
