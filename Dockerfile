@@ -14,6 +14,9 @@ COPY --from=build /image/program/ /
 # As imageConfig in tools/build.mjs; a test compares them.
 ENV PATH=/usr/local/bin
 ENV UV_THREADPOOL_SIZE=8
+ENV MALLOC_ARENA_MAX=2
+ENV MALLOC_MMAP_THRESHOLD_=262144
+ENV MALLOC_TRIM_THRESHOLD_=4194304
 ENV NODE_OPTIONS=--max-semi-space-size=8
 ENV NODE_ENV=production
 WORKDIR /

@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { runInPlace } from './child.mjs';
 import { LaunchError } from './installation.mjs';
 import { addonFile } from './native-core.mjs';
-import { runtimeEnvironment, runtimePath } from './runtime.mjs';
+import { runtimeEnvironment, runtimePath, serverEnvironment, serverFlags } from './runtime.mjs';
 
 const help = `usage: npm run build [-- --output DIR] [--part base|program]
 
@@ -28,7 +28,13 @@ Compiles the program to JavaScript and lays out what a container image holds: ba
 export const imageConfig = {
   Entrypoint: ['/usr/local/bin/shoal'],
   // libuv reads the size of its pool once, before any JavaScript runs; file and DNS work share it with the store.
-  Env: ['PATH=/usr/local/bin', 'UV_THREADPOOL_SIZE=8', 'NODE_OPTIONS=--max-semi-space-size=8', 'NODE_ENV=production'],
+  Env: [
+    'PATH=/usr/local/bin',
+    'UV_THREADPOOL_SIZE=8',
+    ...Object.entries(serverEnvironment).map(([name, value]) => `${name}=${value}`),
+    `NODE_OPTIONS=${serverFlags.join(' ')}`,
+    'NODE_ENV=production',
+  ],
   User: '65532:65532',
   WorkingDir: '/',
 };

@@ -11,7 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { imageConfig, librariesOf, productionPackages } from './build.mjs';
 import { addonFile } from './native-core.mjs';
-import { checkoutRoot, runtimePath } from './runtime.mjs';
+import { serverEnvironment as testedEnvironment, serverFlags as testedFlags } from '../e2e/framework/server-runtime.ts';
+import { checkoutRoot, runtimePath, serverEnvironment, serverFlags } from './runtime.mjs';
 
 const buildTimeoutMs = 5 * 60_000;
 const answerWithinMs = 60_000;
@@ -24,6 +25,10 @@ test('the Dockerfile starts the image as the build says', () => {
     { Entrypoint: JSON.parse(said('ENTRYPOINT')[0]), Env: said('ENV'), User: said('USER')[0], WorkingDir: said('WORKDIR').at(-1) },
     imageConfig,
   );
+});
+
+test('suites and benchmarks start servers as npm start does', () => {
+  assert.deepEqual([testedFlags, testedEnvironment], [serverFlags, serverEnvironment]);
 });
 
 test('packages for development are no part of the image, nor is Node as a package', () => {

@@ -45,6 +45,19 @@ export function headersDirectory(root) {
   return existsSync(join(ofThisNode, 'include', 'node', 'node_api.h')) ? ofThisNode : undefined;
 }
 
+/** Flags of Node for a server: a young generation that is collected in a few milliseconds (docs/adr/0021). */
+export const serverFlags = ['--max-semi-space-size=8'];
+
+/**
+ * How glibc keeps the C heap of a server, which it reads before any code runs (docs/adr/0022); other C libraries ignore it.
+ * In bytes, but for the arenas.
+ */
+export const serverEnvironment = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '262144',
+  MALLOC_TRIM_THRESHOLD_: '4194304',
+};
+
 /** The environment of everything that runs on that Node. */
 export function runtimeEnvironment(root, environment = process.env) {
   // Tools in .bin find their Node through the path too.

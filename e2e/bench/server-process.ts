@@ -8,15 +8,13 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serverEnvironment, serverFlags } from '../framework/server-runtime.ts';
 import { serverCore } from './machine.ts';
 import type { MeasuredProcess } from './process-usage.ts';
 
 const program = fileURLToPath(new URL('../../shoal.ts', import.meta.url));
 /** Node's flag that loads the probe of the event loop; it takes a channel to this process too. */
 export const probeFlag = `--import=${new URL('./loop-cpu-probe.ts', import.meta.url).href}`;
-
-/** As npm start and the image give them. */
-export const nodeFlags = ['--max-semi-space-size=8'] as const;
 
 export const apiKey = 'benchmark-key-benchmark-key-benchmark-key';
 
@@ -53,7 +51,7 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const grpcPort = await freePort();
   const args = [
     '--disable-warning=ExperimentalWarning',
-    ...nodeFlags,
+    ...serverFlags,
     ...(withProbe ? [probeFlag] : []),
     program,
     'standalone',
@@ -65,7 +63,7 @@ export async function startServer({ dataDirectory, pinned, withProbe = false, fl
   const startedMs = performance.now();
   const child = spawn(command, commandArgs, {
     stdio: ['ignore', 'pipe', log, ...(withProbe ? (['ipc'] as const) : [])],
-    env: { UV_THREADPOOL_SIZE: '8', ...process.env, API_KEYS: apiKey },
+    env: { UV_THREADPOOL_SIZE: '8', ...serverEnvironment, ...process.env, API_KEYS: apiKey },
     serialization: 'advanced',
   });
   closeSync(log);

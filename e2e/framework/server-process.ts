@@ -7,6 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { atEnd } from './cleanup.ts';
+import { serverEnvironment, serverFlags } from './server-runtime.ts';
 import { timeoutsMs, within } from './timeouts.ts';
 
 export const checkout = join(import.meta.dirname, '..', '..');
@@ -123,7 +124,7 @@ function spawnServer({ dataDirectory, flags = [], environment = {}, under = [], 
     ...under,
     process.execPath,
     '--disable-warning=ExperimentalWarning',
-    '--max-semi-space-size=8',
+    ...serverFlags,
     join(checkout, 'shoal.ts'),
     'standalone',
     ...['--http-port', '0', '--grpc-port', '0', '--data-dir', dataDirectory],
@@ -133,7 +134,7 @@ function spawnServer({ dataDirectory, flags = [], environment = {}, under = [], 
     // A group of its own, so that a wrapper (strace, unshare) and what it runs end together.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...cleanEnvironment(), ...(withKey ? { SHOAL_API_KEYS: suiteKey } : {}), ...environment },
+    env: { ...serverEnvironment, ...cleanEnvironment(), ...(withKey ? { SHOAL_API_KEYS: suiteKey } : {}), ...environment },
   });
   running.add(child);
   child.once('exit', () => running.delete(child));

@@ -96,6 +96,18 @@ async function recallOf(index: VectorIndex, queries: Float32Array): Promise<numb
   return same / (right.hits.length * 10);
 }
 
+test('rows that fill no whole number of huge pages take no more memory for that', async () => {
+  // A chunk of 4,096 rows of 2,080 bytes: 8.1 MiB, of huge pages it would be 10.
+  const [dimension, m, pointCount] = [520, 4, 4_096];
+  const index = await factory.create({ dimension, metric: 'euclidean', m, efConstruction: 8 });
+  const random = seededRandom(seed);
+  await index.add(Uint32Array.from({ length: pointCount }, (_, i) => i), Float32Array.from({ length: pointCount * dimension }, () => random.fraction()));
+  const bytes = index.memoryBytes() / pointCount;
+  const expected = 4 * dimension + 8 * m + 10 + 8 + (4 * m + 20) / m;
+  await index.close();
+  assert.ok(bytes < expected * 1.1, `${bytes} bytes a point, by the layout ${expected}`);
+});
+
 test(`after replacing every point once, and after removing 9 of 10 and filling up again, recall is a fresh graph's and memory is reused (seed ${seed})`, async (context) => {
   const count = 6_000;
   const points = new Points();

@@ -213,6 +213,7 @@ export function nativeIndexFactory(core: NativeCore, exactDirectory?: string): V
     rowDistances: (metric) => (query, queryOffset, dimension, block, places, count, distances) => {
       core.distances(metricNumbers[metric], query, queryOffset, dimension, block, places, count, distances);
     },
+    returnFreedMemory: () => core.returnFreedMemory(),
     quantizations: exactDirectory === undefined ? ['none'] : quantizations,
     create: async (parameters) => Promise.resolve(NativeIndex.create(means, parameters)),
     load: (parameters, directory, parts) => NativeIndex.load(means, parameters, directory, parts),

@@ -97,6 +97,8 @@ export interface CheckpointPart {
 export interface VectorIndexFactory {
   /** How the points that are not in a graph are compared; in JavaScript when it has no way of its own. */
   readonly rowDistances?: (metric: Metric) => RowDistances;
+  /** Gives memory that was freed outside V8's heap back to the system, off the event loop; absent when it cannot. */
+  readonly returnFreedMemory?: () => Promise<void>;
   /** Those it can keep vectors in. */
   readonly quantizations: readonly Quantization[];
   create(parameters: IndexParameters): Promise<VectorIndex>;

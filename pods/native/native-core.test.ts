@@ -3,7 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { below, seededRandom } from '../kernel/random.ts';
 import { metrics } from '../domain/metric.ts';
@@ -86,6 +89,28 @@ test('places outside the block and arrays that are too short are refused', () =>
   assert.throws(ask(1, Uint32Array.of(2), 1, new Float64Array(1)), /too short/);
   assert.throws(ask(0, Uint32Array.of(2), 2, new Float64Array(2)), /too short/);
   assert.throws(ask(0, Uint32Array.of(2), 1, new Float64Array(0)), /too short/);
+});
+
+const isGlibc = process.platform === 'linux' && 'glibcVersionRuntime' in (process.report.getReport() as { header: object }).header;
+
+test('freed memory goes back to the system, also from between what lives', { skip: isGlibc ? false : 'another C library, with habits of its own' }, async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const anonymousBytes = (): number => Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+  const size = 64 * 1024;
+  // Small enough to lie on the heap, where every eighth keeps the others' pages from its end.
+  let buffers = Array.from({ length: 2_048 }, () => Buffer.allocUnsafeSlow(size).fill(1));
+  const full = anonymousBytes();
+  buffers = buffers.filter((_, place) => place % 8 === 0);
+  const half = buffers.length * 7 * size * 0.5;
+  for (let tries = 0; tries < 30 && anonymousBytes() > full - half; tries++) {
+    collect();
+    // V8 frees them on a thread of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+    await core().returnFreedMemory();
+  }
+  assert.ok(anonymousBytes() <= full - half, `${full} bytes, then ${anonymousBytes()}`);
+  assert.ok(buffers.every((buffer) => buffer.length === size && buffer[size - 1] === 1));
 });
 
 const searching = `

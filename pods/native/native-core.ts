@@ -70,6 +70,8 @@ export interface NativeCore {
   snapshot(index: CoreIndex): CoreSnapshot;
   write(index: CoreIndex, snapshot: CoreSnapshot, isBase: number, path: string): Promise<CoreImageOutcome>;
   read(index: CoreIndex, paths: readonly string[], sizes: readonly number[], checksums: readonly number[]): Promise<CoreImageOutcome>;
+  /** What was freed on the C heap, by whomever, goes back to the system, where the C library would keep it (glibc). */
+  returnFreedMemory(): Promise<void>;
   /** Of the process, before its first work; 0 is one per processor that the process may use. Returns what it will be. */
   setThreads(count: number): number;
   kernelName(): string;

@@ -75,7 +75,7 @@ export interface Hosting {
   readonly epoch: number;
 }
 
-/** How often it looks whether the log may be trimmed; above the size it does not wait for the checkpoint interval. */
+/** How often it looks whether the log may be trimmed, and gives back freed memory; above the size it does not wait for the checkpoint interval. */
 const maintenanceIntervalMs = 10_000;
 const flushLogBytes = 4 * limits.logSegmentBytes;
 
@@ -358,15 +358,17 @@ export class DataPod {
   }
 
   async #maintain(): Promise<void> {
-    const { log, clock, logger } = this.options;
+    const { log, clock, logger, graphFactory } = this.options;
     if (log.failure !== undefined) return this.options.onFailure(log.failure);
     if (this.registry.garbage().length > 0) await this.removeGarbage().catch((error: unknown) => logger.warn({ error }, 'what replicas have left behind could not be deleted; it is tried again'));
     const due = log.statistics().sizeBytes > flushLogBytes || clock.monotonicMs() - this.#lastFlushMs > limits.checkpointIntervalMs;
-    if (!due) return;
-    try {
-      await this.releaseLog();
-    } catch (error) {
-      logger.error({ error }, 'cannot flush the store; the log keeps growing');
+    if (due) {
+      try {
+        await this.releaseLog();
+      } catch (error) {
+        logger.error({ error }, 'cannot flush the store; the log keeps growing');
+      }
     }
+    await graphFactory.returnFreedMemory?.();
   }
 }

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Owner } from '../../framework/cleanup.ts';
 import { startCluster, type Cluster } from '../../framework/cluster/cluster.ts';
+import { serverFlags } from '../../framework/server-runtime.ts';
 import type { BenchmarkOptions } from '../arguments.ts';
 import { loadDataset, type Dataset } from '../dataset.ts';
 import { groundTruth, type GroundTruth } from '../ground-truth.ts';
@@ -16,7 +17,7 @@ import { cpuOfAll } from '../process-usage.ts';
 import { profiled, type Probed } from '../profiling.ts';
 import { formatNumber, median, printTable, resultsPath, say, writeResults } from '../report.ts';
 import { measureSearches, topK, type SearchFigures } from '../search-load.ts';
-import { makeDataDirectory, nodeFlags, probeFlag, removeDataDirectory, startServer, type AskedServer, type ServerProcess } from '../server-process.ts';
+import { makeDataDirectory, probeFlag, removeDataDirectory, startServer, type AskedServer, type ServerProcess } from '../server-process.ts';
 import { withOwner } from './bench-cluster.ts';
 
 const ef = 256;
@@ -103,7 +104,7 @@ export async function runRoutedBenchmark(options: BenchmarkOptions): Promise<voi
 
 async function compare(owner: Owner, bench: Bench, standalone: ServerProcess, between: Comparison['between']): Promise<Comparison> {
   const { dataset, pinned, profiles } = bench;
-  const extra = { nodeFlags: [...nodeFlags, ...(profiles === undefined ? [] : [probeFlag])], withChannel: profiles !== undefined };
+  const extra = { nodeFlags: [...serverFlags, ...(profiles === undefined ? [] : [probeFlag])], withChannel: profiles !== undefined };
   if (pinned) unpinClient();
   const cluster = await startCluster(owner, { pods: 1, gateways: 1, controllers: 1, tls: between === 'TLS', extra: () => extra });
   const routed = asServer(cluster);

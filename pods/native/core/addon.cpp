@@ -2,6 +2,9 @@
 // they are right, checks lengths, and decides nothing.
 
 #include <node_api.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -379,6 +382,21 @@ static napi_value read(napi_env env, napi_callback_info info) {
   return promise;
 }
 
+// () → undefined. The threads of the store and of V8 free much that glibc keeps for each of them. Pages go back while their
+// part of the heap is locked, so that is not done in the event loop's thread; it waits only if it allocates meanwhile.
+static napi_value returnFreedMemory(napi_env env, napi_callback_info) {
+  Calls& calls = callsOf(env);
+  napi_value promise;
+  Calls::Call* call = calls.begin(env, {}, &promise);
+  std::thread([&calls, call] {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+    calls.end(call, undefinedIn);
+  }).detach();
+  return promise;
+}
+
 static napi_value setThreads(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   ThreadPool::ofProcess().setThreadCount(uint32_t(numberOf(env, arguments[0])));
@@ -416,7 +434,7 @@ static napi_value init(napi_env env, napi_value exports) {
   const std::pair<const char*, napi_callback> functions[] = {
       {"create", create},     {"close", closeIndex},   {"add", add},      {"remove", removeLabels}, {"search", search},
       {"labels", labelsOf},   {"size", sizeOf},       {"facts", facts},        {"distances", distances}, {"snapshot", takeSnapshot}, {"write", write}, {"read", read},
-      {"repaired", repaired}, {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
+      {"repaired", repaired}, {"returnFreedMemory", returnFreedMemory}, {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
   for (const auto& [name, callback] : functions) {
     napi_value function;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);

@@ -25,17 +25,15 @@ void* mapMemory(size_t bytes) {
   const size_t behind = extra - size_t(aligned - start);
   if (behind > 0) munmap(aligned + bytes, behind);
 #ifdef MADV_HUGEPAGE
-  madvise(aligned, bytes, MADV_HUGEPAGE);
+  // What is left behind the last whole one lies in small pages: a huge page would be taken for it entirely.
+  madvise(aligned, bytes / hugePageBytes * hugePageBytes, MADV_HUGEPAGE);
 #endif
   return aligned;
 }
 
 void unmapMemory(void* memory, size_t bytes) { munmap(memory, bytes); }
 
-static size_t roundedUp(size_t bytes) {
-  const size_t unit = bytes >= hugePageBytes ? hugePageBytes : 4096;
-  return (bytes + unit - 1) / unit * unit;
-}
+static size_t roundedUp(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
 // As many slots as fit rows of about 16 MiB: a power of two.
 static uint32_t shiftFor(size_t rowBytes) {
