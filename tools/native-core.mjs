@@ -3,6 +3,7 @@
 //
 //   pods/native/build/core.node     the addon
 //   pods/native/build/core.json     {key}: hash of sources, compiler, flags, headers, platform; {problem} when it failed
+//   pods/native/build/stress-…      programs for tests, of the present state of the sources
 //
 // Where it cannot be built the program goes on with hnswlib-node, and says at each start what that costs.
 
@@ -143,27 +144,38 @@ export function fileFlags(name, arch = process.arch) {
 
 /**
  * A program for tests, made of the core and `<name>-main.cpp`, with further flags such as a sanitizer's. Built once for each
- * state of the sources; returns its path, or why the compiler cannot make it.
+ * state of the sources, when those of other states go; returns its path, or why the compiler cannot make it.
  */
-export async function buildCoreProgram(root, name, flags) {
-  const found = findCompiler();
-  if (found === undefined) return { problem: 'there is no C++ compiler' };
-  const key = createHash('sha256').update(JSON.stringify([sourcesKey(root), found, flags])).digest('hex').slice(0, 16);
-  const path = join(root, addonFile, '..', `${name}-${key}`);
+export async function buildCoreProgram(root, name, flags, compiler = findCompiler()) {
+  if (compiler === undefined) return { problem: 'there is no C++ compiler' };
+  const state = `${name}-${shortHash([sourcesKey(root), compiler])}-`;
+  const path = join(root, addonFile, '..', `${state}${shortHash(flags)}`);
   if (existsSync(path)) return { path };
   mkdirSync(join(root, addonFile, '..'), { recursive: true });
   const directory = mkdtempSync(join(root, addonFile, '..', 'objects-'));
   try {
     const names = [...coreSources(root, { addon: false }), `${name}-main.cpp`];
     const objects = names.map((unit) => join(directory, `${unit}.o`));
-    const compile = (unit, i) => run(found.command, [...commonFlags, ...fileFlags(unit), ...flags, '-c', join(root, sourceDirectory, unit), '-o', objects[i]]);
-    const problem = (await allInTurns(names, compile)) ?? (await run(found.command, [...objects, ...flags, '-pthread', '-o', join(directory, name)]));
+    const compile = (unit, i) => run(compiler.command, [...commonFlags, ...fileFlags(unit), ...flags, '-c', join(root, sourceDirectory, unit), '-o', objects[i]]);
+    const problem = (await allInTurns(names, compile)) ?? (await run(compiler.command, [...objects, ...flags, '-pthread', '-o', join(directory, name)]));
     if (problem !== undefined) return { problem };
     renameSync(join(directory, name), path);
+    removeOtherStates(join(path, '..'), name, state);
     return { path };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** With other flags it may be of the same state. Whoever runs an old one keeps it until the end. */
+function removeOtherStates(directory, name, state) {
+  for (const other of readdirSync(directory)) {
+    if (other.startsWith(`${name}-`) && !other.startsWith(state)) rmSync(join(directory, other), { force: true });
+  }
+}
+
+function shortHash(facts) {
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
 }
 
 async function allInTurns(names, compile) {

@@ -1,12 +1,12 @@
 // When the vector core is compiled, when what is there is taken, and that a failure is told and not repeated.
 
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { addonFile, coreSources, ensureNativeCore, fallbackMessage, isCoreFresh } from './native-core.mjs';
+import { addonFile, buildCoreProgram, coreSources, ensureNativeCore, fallbackMessage, isCoreFresh } from './native-core.mjs';
 import { checkoutRoot } from './runtime.mjs';
 
 let root;
@@ -66,6 +66,23 @@ test('a record that was cut off is no record', async () => {
   await ensureNativeCore(root, options);
   writeFileSync(join(root, 'pods/native/build/core.json'), '{"sour');
   assert.equal(await ensureNativeCore(root, options), 'built');
+});
+
+test('a program for tests is built once for each state of the sources, and those of other states go', async () => {
+  const made = () => readdirSync(join(root, 'pods/native/build')).sort();
+  const build = async (flags) => basename((await buildCoreProgram(root, 'stress', flags, compiler())).path);
+  const thread = await build(['-fsanitize=thread']);
+  const address = await build(['-fsanitize=address']);
+  assert.deepEqual(made(), [thread, address].sort());
+  const before = calls();
+  assert.equal(await build(['-fsanitize=thread']), thread);
+  assert.equal(calls(), before);
+
+  appendFileSync(join(root, 'pods/native/core/b.h'), '// changed');
+  writeFileSync(join(root, 'pods/native/build/core.node'), 'stays');
+  const changed = await build(['-fsanitize=thread']);
+  assert.notEqual(changed, thread);
+  assert.deepEqual(made(), ['core.node', changed].sort());
 });
 
 test('the programs for tests are no part of the addon', () => {

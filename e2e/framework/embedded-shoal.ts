@@ -31,6 +31,7 @@ import { openRocksdbStore } from '../../pods/storage/rocksdb-store.ts';
 import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { createPrometheusMetrics } from '../../pods/telemetry/prometheus-metrics.ts';
 import { noTracer } from '../../pods/telemetry/tracer.ts';
+import type { IndexImplementation } from './index-implementations.ts';
 import { checkout } from './server-process.ts';
 import { timeoutsMs } from './timeouts.ts';
 
@@ -38,7 +39,7 @@ export interface EmbeddedOptions {
   readonly dataDirectory: string;
   /** Stands between the router and a shard. */
   readonly aroundShard?: (shard: ShardService, shardUID: string) => ShardService;
-  readonly indexImplementation?: 'native' | 'hnswlib';
+  readonly indexImplementation?: IndexImplementation;
   /** Makes a graph of fewer points than the limits ask for. */
   readonly flatFloatsMax?: number;
 }

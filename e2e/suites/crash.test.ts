@@ -2,16 +2,17 @@
  * Aim: `kill -9` at random moments under concurrent writes loses nothing that was acknowledged and brings back nothing
  * that was deleted; a request without an answer has happened or not, whole per shard; and every way of reading agrees.
  *
- * SHOAL_CRASH_ROUNDS sets the number of rounds, SHOAL_CRASH_INDEX the implementation of graphs (native, the default, or hnswlib).
+ * SHOAL_CRASH_ROUNDS sets the number of rounds for each implementation of graphs, SHOAL_TEST_INDEX leaves one of these.
  */
 
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { limits } from '../../pods/kernel/limits.ts';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { below, seededRandom, type Random } from '../../pods/kernel/random.ts';
 import { atEnd } from '../framework/cleanup.ts';
+import { indexFlags, indexImplementations, type IndexImplementation } from '../framework/index-implementations.ts';
 import { countFrom, seedOf } from '../framework/seed.ts';
 import { spawnUntilKilled, startServer, type ServerProcess } from '../framework/server-process.ts';
 import { ShoalClient } from '../framework/shoal-client.ts';
@@ -20,9 +21,8 @@ import { eventually, pause } from '../framework/timeouts.ts';
 import { checkCollection, type CheckedCollection, type Recall } from './crash/check.ts';
 import { Writer } from './crash/writer.ts';
 
-const roundCount = countFrom('SHOAL_CRASH_ROUNDS', 50);
-
-const indexFlags = ['--index-implementation', process.env['SHOAL_CRASH_INDEX'] ?? 'native'];
+/** hnswlib-node keeps graphs only: what else a kill may break is the same in both. */
+const roundCounts = { native: countFrom('SHOAL_CRASH_ROUNDS', 50), hnswlib: countFrom('SHOAL_CRASH_ROUNDS', 20) };
 
 const payloadIndexes = [
   { field: 'group', type: 'keyword' },
@@ -39,7 +39,11 @@ const plans = [
 /** The changes after which a shard writes a checkpoint, in sweeps of one writer of `graph`. */
 const sweepsToCheckpoint = Math.ceil(limits.checkpointPointCountMin / 560);
 
-test(`${roundCount} rounds of writes and kill -9`, async (t) => {
+for (const implementation of indexImplementations) test(`${roundCounts[implementation]} rounds of writes and kill -9, ${implementation}`, (t) => writeAndKill(t, implementation));
+
+async function writeAndKill(t: TestContext, implementation: IndexImplementation): Promise<void> {
+  const roundCount = roundCounts[implementation];
+  const flags = indexFlags(implementation);
   const { seed, random } = seedOf(t);
   const dataDirectory = join(await temporaryDirectory(t), 'data');
   await mkdir(dataDirectory);
@@ -60,12 +64,12 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   for (let round = 0; round < roundCount; round++) {
     if (round > 0 && below(random, 7) === 0) {
       // Killed on its way up, with the log half replayed or the store half open.
-      const starting = spawnUntilKilled(t, { dataDirectory, flags: indexFlags });
+      const starting = spawnUntilKilled(t, { dataDirectory, flags });
       await pause(below(random, 900));
       await starting.kill();
       killedStarts++;
     }
-    const server = await startServer(t, { dataDirectory, flags: ['--log-level', 'warn', ...indexFlags] });
+    const server = await startServer(t, { dataDirectory, flags: ['--log-level', 'warn', ...flags] });
     startMsTotal += server.startMs;
     const client = new ShoalClient(server);
     try {
@@ -83,7 +87,7 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
       client.close();
     }
   }
-  const server = await startServer(t, { dataDirectory, flags: indexFlags });
+  const server = await startServer(t, { dataDirectory, flags });
   const client = new ShoalClient(server);
   atEnd(t, () => client.close());
   await check(client, collections, lifecycle, random, recall);
@@ -103,7 +107,7 @@ test(`${roundCount} rounds of writes and kill -9`, async (t) => {
   const splitOrNot = sum('unknownApplied') + sum('unknownLost') + sum('unknownSplit');
   assert.ok(roundCount < 20 || checkpointRounds > 0, 'no round left a checkpoint');
   assert.ok(roundCount < 20 || splitOrNot > roundCount / 2, `only ${splitOrNot} requests were under way when the server was killed: the test does not test`);
-});
+}
 
 async function prepare(client: ShoalClient, collections: readonly CheckedCollection[], random: Random): Promise<void> {
   for (const { name, metric, dimension, shards } of plans) await client.createCollection({ name, metric, dimension, shards, payloadIndexes });

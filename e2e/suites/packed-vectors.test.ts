@@ -10,11 +10,13 @@ import { test, type TestContext } from 'node:test';
 import { below, seededRandom } from '../../pods/kernel/random.ts';
 import { atEnd } from '../framework/cleanup.ts';
 import { HttpConnection } from '../framework/http-client.ts';
+import { indexFlags, indexImplementations, type IndexImplementation } from '../framework/index-implementations.ts';
 import { startServer, type ServerProcess } from '../framework/server-process.ts';
 import { packVector, ShoalClient, unpackVector } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';
 
-const dimension = 33;
+/** So many that each of two shards has a graph. */
+const dimension = 301;
 const writerCount = 8;
 const batchesPerWriter = 12;
 /** From messages that share a buffer of the pool with others to such as come in many pieces. */
@@ -25,9 +27,13 @@ function vectorOf(id: string): Float32Array {
   return Float32Array.from({ length: dimension }, () => random.fraction() - 0.5);
 }
 
-test('vectors that many writers send at once are read back bit for bit, also after a kill', async (t) => {
+for (const implementation of indexImplementations) {
+  test(`vectors that many writers send at once are read back bit for bit, also after a kill, ${implementation}`, (t) => writeAndRead(t, indexFlags(implementation), implementation));
+}
+
+async function writeAndRead(t: TestContext, flags: readonly string[], implementation: IndexImplementation): Promise<void> {
   const dataDirectory = join(await temporaryDirectory(t), 'data');
-  const server = await startServer(t, { dataDirectory });
+  const server = await startServer(t, { dataDirectory, flags });
   const client = clientOf(t, server);
   await client.createCollection({ name: 'docs', dimension, metric: 'cosine', shards: 2 });
   const random = seededRandom(11);
@@ -52,8 +58,11 @@ test('vectors that many writers send at once are read back bit for bit, also aft
   );
   await assertAll(client, ids);
   await server.end('SIGKILL');
-  await assertAll(clientOf(t, await startServer(t, { dataDirectory })), ids);
-});
+  const again = clientOf(t, await startServer(t, { dataDirectory, flags }));
+  await assertAll(again, ids);
+  const kinds = (await again.collection('docs')).shards.map(({ statistics }) => statistics!.indexKind);
+  assert.deepEqual(kinds, [implementation, implementation]);
+}
 
 async function assertAll(client: ShoalClient, ids: readonly string[]): Promise<void> {
   const found = await client.scrollAll('docs', 500);

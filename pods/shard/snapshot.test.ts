@@ -33,10 +33,10 @@ const identity = { shardUID: 'shard', incarnation: 'new' };
 const from = 1;
 const to = 7;
 
-async function realPod(context: TestContext, quantization: Quantization = 'none'): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
+async function realPod(context: TestContext, indexImplementation: 'native' | 'hnswlib' = 'native', quantization: Quantization = 'none'): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-transfer-'));
   const open: TestPod[] = [];
-  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation: process.env['SHOAL_TEST_INDEX'] === 'hnswlib' ? 'hnswlib' : 'native', indexThreads: 0, dataDirectory: tmpdir() }, silentLogger));
+  const graphFactory = countingFactory(graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory: tmpdir() }, silentLogger));
   const close = async (): Promise<void> => {
     for (const { log, store } of open.splice(0)) {
       await log.close();
@@ -118,13 +118,13 @@ async function usedReplica(pod: TestPod, pointCount: number): Promise<TestReplic
   return replica;
 }
 
-for (const quantization of quantizations) {
-  test(`from one RocksDB to another: the state of one moment, its graph included, while the first goes on; quantization ${quantization}`, async (context) => {
-    const here = await realPod(context, quantization);
+for (const [implementation, quantization] of [...quantizations.map((quantization) => ['native', quantization] as const), ['hnswlib', 'none'] as const]) {
+  test(`from one RocksDB to another: the state of one moment, its graph included, while the first goes on; ${implementation}, quantization ${quantization}`, async (context) => {
+    const here = await realPod(context, implementation, quantization);
     const replica = await usedReplica(here, 3_000);
     const expected = { stored: await replica.stored(), contents: await replica.contents() };
     const { value: appliedSeq } = replica.applied;
-    const there = await realPod(context, quantization);
+    const there = await realPod(context, implementation, quantization);
     const source = sourceOf(here);
     let answerCount = 0;
     const progress: number[] = [];
