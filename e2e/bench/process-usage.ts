@@ -49,10 +49,9 @@ export function cpuByThreads(processes: readonly MeasuredProcess[]): ReadonlyMap
   return cpu;
 }
 
-/** Threads of the vector core have no name of their own: they keep that of the thread that made them. */
 function kindOfThread(name: string): string {
   if (/^(V8Worker|DelayedTask|SignalInsp)/.test(name)) return 'V8';
-  if (/^(MainThread|node)/.test(name)) return 'vector core';
+  if (name === 'shoal-index') return 'vector core';
   return 'files and store';
 }
 

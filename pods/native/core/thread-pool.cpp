@@ -10,6 +10,7 @@
 #include <utility>
 
 #ifdef __linux__
+#include <pthread.h>
 #include <sched.h>
 #endif
 
@@ -57,7 +58,15 @@ uint32_t ThreadPool::threadCount() {
 void ThreadPool::start() {
   isStarted_ = true;
   if (threadCount_ == 0) threadCount_ = std::min(256u, processorCount());
-  for (uint32_t i = 0; i < threadCount_; i++) std::thread([this] { work(); }).detach();
+  for (uint32_t i = 0; i < threadCount_; i++) {
+    std::thread([this] {
+#ifdef __linux__
+      // For top and perf, which tell threads by their names.
+      pthread_setname_np(pthread_self(), "shoal-index");
+#endif
+      work();
+    }).detach();
+  }
 }
 
 void ThreadPool::submit(std::shared_ptr<Job>* jobs, size_t count) {
