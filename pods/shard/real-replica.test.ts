@@ -1,14 +1,17 @@
 /** Aim: a replica with a real graph and a real store opens from its checkpoint with identical answers; damage is rebuilt. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { graphFactoryOf } from '../index/graph-factory.ts';
+import type { VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { hasCode } from '../kernel/errors.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import { nodeFileSystem } from '../kernel/node-file-system.ts';
+import { keyWithBytes } from '../storage/keys.ts';
 import { openRocksdbStore } from '../storage/rocksdb-store.ts';
 import { checkpointsOf, OpenReplica, vectorOf, type ReplicaDisk } from './replica.fixture.ts';
 
@@ -28,6 +31,48 @@ async function temporaryDisk(context: TestContext, indexImplementation: 'native'
     spec: { payloadIndexes: [{ field: 'parity', type: 'keyword' }] },
   };
 }
+
+/** Counts the graphs that are in memory. */
+function counted(disk: ReplicaDisk): { disk: ReplicaDisk; open: () => number } {
+  const graphs = new Set<VectorIndex>();
+  const known = (graph: VectorIndex): VectorIndex => {
+    const close = graph.close.bind(graph);
+    graph.close = async () => {
+      await close();
+      graphs.delete(graph);
+    };
+    graphs.add(graph);
+    return graph;
+  };
+  const factory = disk.graphFactory!();
+  const counting: VectorIndexFactory = {
+    ...factory,
+    create: async (parameters) => known(await factory.create(parameters)),
+    load: async (...given) => known(await factory.load(...given)),
+  };
+  return { disk: { ...disk, graphFactory: () => counting }, open: () => graphs.size };
+}
+
+for (const implementation of ['native', 'hnswlib'] as const) test(`${implementation}: a replica that does not open leaves no graph in memory`, async (context) => {
+  const { disk, open } = counted(await temporaryDisk(context, implementation));
+  const first = await OpenReplica.open(disk);
+  await first.upsert(0, pointCount);
+  await first.replica.state.index.settled();
+  await first.close();
+  assert.equal(open(), 0);
+
+  await rename(join(disk.directory, 'log'), join(disk.directory, 'kept'));
+  await assert.rejects(OpenReplica.open(disk), (error) => hasCode(error, 'CORRUPTION'));
+  assert.equal(open(), 0, 'the log is missing');
+
+  await rm(join(disk.directory, 'log'), { recursive: true });
+  await rename(join(disk.directory, 'kept'), join(disk.directory, 'log'));
+  const store = await disk.openStore();
+  await store.write([{ kind: 'put', key: keyWithBytes(1, 'session', Uint8Array.of(1)), value: Uint8Array.of(1, 2, 3) }]);
+  await store.close();
+  await assert.rejects(OpenReplica.open(disk), (error) => hasCode(error, 'CORRUPTION'));
+  assert.equal(open(), 0, 'a remembered request is damaged');
+});
 
 /** What the graph answers, by way of its links: equal only for the very same graph. */
 async function graphAnswers(open: OpenReplica): Promise<string[][]> {

@@ -62,35 +62,46 @@ export interface RecoveredReplica {
 const sliceCount = 1_000;
 
 export async function recoverReplica(options: RecoveryOptions): Promise<RecoveredReplica> {
-  const { store, localReplica, spec, logger } = options;
-  const points = new StoredPoints(store, localReplica);
-  const epochs = new ReaderEpochs();
+  const { store, localReplica, spec } = options;
   const checkpoints = new CheckpointDirectory(options.fileSystem, options.checkpointDirectory);
   const replicaState = await readReplicaState(store, localReplica);
   const checkpoint = await checkpoints.newest(replicaState.appliedSeq);
-  const parameters = indexParametersOf(spec);
   // Begun first: it has a thread of its own.
-  const loading = checkpoint === undefined ? undefined : loadGraph(options, checkpoints, checkpoint, parameters);
-  loading?.catch(() => undefined);
+  const loading = checkpoint === undefined ? Promise.resolve(undefined) : loadGraph(options, checkpoints, checkpoint, indexParametersOf(spec));
+  loading.catch(() => undefined);
+  try {
+    const { state, epochs } = await readState(options, checkpoints, checkpoint, loading);
+    return { state, replicaState, epochs, checkpoints, checkpointSeq: checkpoint?.manifest.seq ?? 0 };
+  } catch (error) {
+    // A replica that does not open keeps no graph in memory.
+    const graph = await loading.catch(() => undefined);
+    await graph?.close();
+    throw error;
+  }
+}
+
+async function readState(
+  options: RecoveryOptions,
+  checkpoints: CheckpointDirectory,
+  checkpoint: StoredCheckpoint | undefined,
+  loading: Promise<VectorIndex | undefined>,
+): Promise<Pick<RecoveredReplica, 'state' | 'epochs'>> {
+  const { store, localReplica, spec, logger } = options;
+  const points = new StoredPoints(store, localReplica);
+  const epochs = new ReaderEpochs();
   const versions = checkpoint === undefined ? undefined : await orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint));
   const source = checkpoint === undefined || versions === undefined ? undefined : { checkpoints, checkpoint, versions };
   const labels = await recoverLabels({ points, log: options.log, orRebuild: (load) => orRebuild(logger, 'ids', load) }, source);
   const graph = await loading;
   labels.reserve(versions?.versions.length ?? 0);
   const trustedGraph = await reconcileGraph(graph, versions, labels);
-  const index = new PointIndex({ ...options, parameters, labels, epochs, waitsToMove: true }, trustedGraph);
+  const index = new PointIndex({ ...options, parameters: indexParametersOf(spec), labels, epochs, waitsToMove: true }, trustedGraph);
   labels.releaseGaps();
   await fillTail(index, labels, points, spec.dimension);
   const payloads = await recoverPayloadIndexes(spec, checkpoints, checkpoint, versions, labels, points, logger);
   const idempotency = new IdempotencyTable();
   idempotency.load(await readSessions(store, localReplica));
-  return {
-    state: { store, localReplica, points, labels, index, payloads, idempotency },
-    replicaState,
-    epochs,
-    checkpoints,
-    checkpointSeq: checkpoint?.manifest.seq ?? 0,
-  };
+  return { state: { store, localReplica, points, labels, index, payloads, idempotency }, epochs };
 }
 
 async function readReplicaState(store: KeyValueStore, localReplica: number): Promise<ReplicaState> {

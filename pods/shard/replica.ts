@@ -63,11 +63,16 @@ export class ShardReplica {
   /** Opens the replica and replays the log to its stored commit seq; it serves when it leads, or is in sync. */
   static async open(options: ReplicaOptions): Promise<ShardReplica> {
     const recovered = await recoverReplica(options);
-    checkLog(options, recovered);
-    const replica = new ShardReplica(options, recovered);
-    await replica.#loop.runThrough();
-    replica.#checkpointer.start();
-    return replica;
+    try {
+      checkLog(options, recovered);
+      const replica = new ShardReplica(options, recovered);
+      await replica.#loop.runThrough();
+      replica.#checkpointer.start();
+      return replica;
+    } catch (error) {
+      await recovered.state.index.close();
+      throw error;
+    }
   }
 
   private constructor(options: ReplicaOptions, recovered: RecoveredReplica) {
