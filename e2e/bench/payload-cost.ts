@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dataset } from './dataset.ts';
 import type { GroundTruth } from './ground-truth.ts';
 import { cpuOfAll } from './process-usage.ts';
-import { formatNumber, printTable, quantile, say } from './report.ts';
+import { formatNumber, median, printTable, say } from './report.ts';
 import { measureSearches } from './search-load.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -59,9 +59,8 @@ export async function measurePayloadCost(server: ServerProcess, dataset: Dataset
   return { ...rest, series };
 }
 
-function cost(micros: number[]): Cost {
-  micros.sort((a, b) => a - b);
-  return { medianMicros: quantile(micros, 0.5), leastMicros: micros[0]! };
+function cost(micros: readonly number[]): Cost {
+  return { medianMicros: median(micros), leastMicros: Math.min(...micros) };
 }
 
 /** Until the server has used next to nothing for a while: files are merged, checkpoints written. */

@@ -13,7 +13,7 @@ import { shoalDialect } from '../../pods/dialects/shoal/shoal-dialect.ts';
 import { vectronDialect } from '../../pods/dialects/vectron/vectron-dialect.ts';
 import { startGateway, type Gateway } from '../../pods/gateway/gateway.ts';
 import type { ShardService } from '../../pods/domain/shard-service.ts';
-import { graphFactoryOf } from '../../pods/index/graph-factory.ts';
+import { graphFactoryOf, type IndexImplementation } from '../../pods/index/graph-factory.ts';
 import { systemClock } from '../../pods/kernel/clock.ts';
 import { readServerConfig } from '../../pods/kernel/config.ts';
 import { silentLogger } from '../../pods/kernel/logger.ts';
@@ -31,7 +31,6 @@ import { openRocksdbStore } from '../../pods/storage/rocksdb-store.ts';
 import { noMetrics } from '../../pods/telemetry/metrics.ts';
 import { createPrometheusMetrics } from '../../pods/telemetry/prometheus-metrics.ts';
 import { noTracer } from '../../pods/telemetry/tracer.ts';
-import type { IndexImplementation } from './index-implementations.ts';
 import { checkout } from './server-process.ts';
 import { timeoutsMs } from './timeouts.ts';
 

@@ -3,7 +3,7 @@
  * test -- e2e/suites/crash.test.ts`.
  */
 
-export type IndexImplementation = 'native' | 'hnswlib';
+import type { IndexImplementation } from '../../pods/index/graph-factory.ts';
 
 const all: readonly IndexImplementation[] = ['native', 'hnswlib'];
 

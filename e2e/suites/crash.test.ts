@@ -8,11 +8,12 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { IndexImplementation } from '../../pods/index/graph-factory.ts';
 import { limits } from '../../pods/kernel/limits.ts';
 import { test, type TestContext } from 'node:test';
 import { below, seededRandom, type Random } from '../../pods/kernel/random.ts';
 import { atEnd } from '../framework/cleanup.ts';
-import { indexFlags, indexImplementations, type IndexImplementation } from '../framework/index-implementations.ts';
+import { indexFlags, indexImplementations } from '../framework/index-implementations.ts';
 import { countFrom, seedOf } from '../framework/seed.ts';
 import { spawnUntilKilled, startServer, type ServerProcess } from '../framework/server-process.ts';
 import { ShoalClient } from '../framework/shoal-client.ts';

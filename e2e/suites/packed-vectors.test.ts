@@ -7,10 +7,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import type { IndexImplementation } from '../../pods/index/graph-factory.ts';
 import { below, seededRandom } from '../../pods/kernel/random.ts';
 import { atEnd } from '../framework/cleanup.ts';
 import { HttpConnection } from '../framework/http-client.ts';
-import { indexFlags, indexImplementations, type IndexImplementation } from '../framework/index-implementations.ts';
+import { indexFlags, indexImplementations } from '../framework/index-implementations.ts';
 import { startServer, type ServerProcess } from '../framework/server-process.ts';
 import { packVector, ShoalClient, unpackVector } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';

@@ -6,8 +6,10 @@ import { hnswlibIndexFactory } from './hnswlib-index.ts';
 import { nativeIndexFactory } from './native-index.ts';
 import type { VectorIndexFactory } from './vector-index.ts';
 
+export type IndexImplementation = 'native' | 'hnswlib';
+
 export interface GraphOptions {
-  readonly indexImplementation: 'native' | 'hnswlib';
+  readonly indexImplementation: IndexImplementation;
   /** Threads of the native core; 0 is one per processor that the process may use. */
   readonly indexThreads: number;
   /** Quantised graphs keep their exact vectors under it. */

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { graphFactoryOf } from '../index/graph-factory.ts';
+import { graphFactoryOf, type IndexImplementation } from '../index/graph-factory.ts';
 import type { VectorIndex, VectorIndexFactory } from '../index/vector-index.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { hasCode } from '../kernel/errors.ts';
@@ -17,7 +17,7 @@ import { checkpointsOf, OpenReplica, vectorOf, type ReplicaDisk } from './replic
 
 const pointCount = 500;
 
-async function temporaryDisk(context: TestContext, indexImplementation: 'native' | 'hnswlib'): Promise<ReplicaDisk> {
+async function temporaryDisk(context: TestContext, indexImplementation: IndexImplementation): Promise<ReplicaDisk> {
   const graphFactory = graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory: tmpdir() }, silentLogger);
   const directory = await mkdtemp(join(tmpdir(), 'shoal-replica-'));
   context.after(() => rm(directory, { recursive: true, force: true }));

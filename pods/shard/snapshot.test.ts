@@ -17,7 +17,7 @@ import { nodeFileSystem } from '../kernel/node-file-system.ts';
 import { seededRandom, systemRandom } from '../kernel/random.ts';
 import { quantizations, type Quantization } from '../domain/collection.ts';
 import type { PodService, SnapshotAnswer, SnapshotRequest } from '../domain/pod-service.ts';
-import { graphFactoryOf } from '../index/graph-factory.ts';
+import { graphFactoryOf, type IndexImplementation } from '../index/graph-factory.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import { openPodLog } from '../log/pod-log.ts';
 import { openMemoryStore } from '../storage/memory-store.ts';
@@ -33,7 +33,7 @@ const identity = { shardUID: 'shard', incarnation: 'new' };
 const from = 1;
 const to = 7;
 
-async function realPod(context: TestContext, indexImplementation: 'native' | 'hnswlib' = 'native', quantization: Quantization = 'none'): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
+async function realPod(context: TestContext, indexImplementation: IndexImplementation = 'native', quantization: Quantization = 'none'): Promise<TestPod & { readonly reopen: () => Promise<TestPod>; readonly counts: { inserted: number; loaded: number } }> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-transfer-'));
   const open: TestPod[] = [];
   const graphFactory = countingFactory(graphFactoryOf({ indexImplementation, indexThreads: 0, dataDirectory: tmpdir() }, silentLogger));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { figureAtRecall, median } from './equal-recall.ts';
+import { median } from '../report.ts';
+import { figureAtRecall } from './equal-recall.ts';
 
 const sweep = [
   { recall: 0.99, figure: 800 },

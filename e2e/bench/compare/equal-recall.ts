@@ -36,12 +36,6 @@ export function figureAtRecall(points: readonly MeasuredPoint[], recall: number)
   return { is: 'between', figure: Math.exp(Math.log(lower.figure) * (1 - share) + Math.log(upper.figure) * share) };
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
 function logOfMisses(recall: number): number {
   return Math.log(Math.max(fewestMisses, 1 - recall));
 }

@@ -1,8 +1,8 @@
 /** The tables of a comparison: medians of the runs, first as cells, then as Markdown. */
 
-import { formatNumber } from '../report.ts';
+import { formatNumber, median } from '../report.ts';
 import type { RunFigures, SearchRow } from './course.ts';
-import { figureAtRecall, median, type FigureAtRecall } from './equal-recall.ts';
+import { figureAtRecall, type FigureAtRecall } from './equal-recall.ts';
 
 export const recalls = [0.9, 0.95, 0.956, 0.98, 0.99] as const;
 /** The floor that the others are held against. */
