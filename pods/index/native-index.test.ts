@@ -136,6 +136,39 @@ test(`after replacing every point once, and after removing 9 of 10 and filling u
   context.diagnostic(`recall fresh ${freshRecall}, replaced ${replaced}, refilled ${refilled}`);
 });
 
+test(`at one ef a search looks at less where the nearest stand out, and at more where many are nearly as near (seed ${seed})`, async (context) => {
+  const points = new Points();
+  const index = await opened(context);
+  await points.add(index, 0, 6_000);
+  // Groups of 12 that lie close together, each around one of the other points.
+  const groups = points.vectors(100);
+  const members = new Float32Array(12 * groups.length).map((_, i) => {
+    const [group, component] = [Math.floor(i / (12 * dimension)), i % dimension];
+    return groups[group * dimension + component]! + 0.02 * (points.random.fraction() - 0.5);
+  });
+  await index.add(range(6_000, members.length / dimension), members);
+  const root = await directoryOf(context);
+  await mkdir(join(root, '1'));
+  const loaded = await factory.load(parameters, join(root, '1'), await index.checkpoint(join(root, '1')));
+  context.after(() => loaded.close());
+  const [k, ef, crowd] = [10, 200, points.vectors(100)];
+  for (const searched of [index, loaded]) {
+    const visited = async (queries: Float32Array): Promise<number> => {
+      const right = await searched.search({ queries, k, ef, exact: true });
+      const found = await searched.search({ queries, k, ef, countVisited: true });
+      assert.equal(found.plan, 'graph');
+      const same = found.hits.flatMap(({ labels }, i) => [...labels].filter((label) => right.hits[i]!.labels.includes(label))).length;
+      assert.ok(same >= right.hits.length * k * 0.97, `${same} of ${right.hits.length * k}`);
+      return found.visitedCount! / (queries.length / dimension);
+    };
+    const [ofGroups, ofCrowd] = [await visited(groups), await visited(crowd)];
+    // A walk of a fixed breadth always sees at least so many.
+    assert.ok(ofGroups < ef, `${ofGroups} nodes a query whose nearest stand out`);
+    assert.ok(ofCrowd > ef && ofCrowd < 3 * ef, `${ofCrowd} nodes a query among many`);
+    context.diagnostic(`${Math.round(ofGroups)} and ${Math.round(ofCrowd)} nodes of 7,200`);
+  }
+});
+
 test('a checkpoint after the first is a delta, whole in its own directory; a base comes when the earlier one is gone', async (context) => {
   const points = new Points();
   const index = await opened(context);

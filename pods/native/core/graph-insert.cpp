@@ -99,9 +99,8 @@ void Graph::link(uint32_t from, uint32_t to, int level, Scratch& scratch) {
 
 void Graph::join(uint32_t slot, const Query& query, uint32_t start, int startLevel, int level, Scratch& scratch) {
   WalkOptions options;
-  options.breadth = parameters_.efConstruction;
-  // Beside removals that no repair has followed yet, a walk would go through all of them.
-  options.visitMax = 64ul * parameters_.efConstruction + 4096;
+  options.breadth = {parameters_.efConstruction};
+  options.visitMax = constructionVisitMax();
   if (startLevel > level) start = descend(query, start, startLevel, level, scratch);
   std::vector<uint32_t> chosen;
   for (int at = std::min(level, startLevel); at >= 0; at--) {

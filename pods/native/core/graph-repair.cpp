@@ -163,7 +163,7 @@ size_t Graph::reconnectUnreachable(int level, const std::vector<uint32_t>& nodes
 // which another neighbour leads as well, or at last that of the farthest.
 void Graph::makeWayTo(uint32_t slot, int level, const Reach& reach, Scratch& scratch) {
   WalkOptions options;
-  options.breadth = wayBreadth;
+  options.breadth = {wayBreadth};
   options.visitMax = wayVisitMax;
   walk(queryOf(slot), uint32_t(entry_.load()), level, options, [&](uint32_t other) { return other != slot && slots_.isLive(other); }, scratch);
   collectCandidates(slot, scratch);

@@ -1,5 +1,8 @@
-// Walks: down the upper levels by the nearest neighbour, then at the bottom from the nearest candidate on until all of the
-// `breadth` nearest answers have had their neighbours looked at.
+// Walks: down the upper levels by the nearest neighbour, then at the bottom from the nearest candidate on until all
+// candidates within the breadth have had their neighbours looked at.
+//
+// A search without a filter stops at a distance instead of a number of candidates, so that easy queries cost less and hard
+// ones find more (graph-breadth.cpp).
 //
 // Under a filter there are two ways. When it allows much, the walk is the same, and nodes that are no answers are ways
 // through. When it allows little, most distances would be of such nodes; so a neighbour that is not allowed gives way to its
@@ -92,7 +95,7 @@ WalkOutcome Graph::walkAllowed(const Query& query, uint32_t start, const WalkOpt
       }
     }
     const size_t allowedCount = count;
-    if (pool.answerCount() < options.breadth && allowedCount < slots_.m() / 2) {
+    if (pool.answerCount() < options.breadth.most && allowedCount < slots_.m() / 2) {
       for (uint32_t next : refused)
         if (visited.add(next)) take(next);
     }

@@ -52,7 +52,7 @@ struct SlotSet {
 };
 
 struct WalkOptions {
-  size_t breadth;
+  Breadth breadth;
   // Null: every label that is not removed.
   const LabelFilter* filter = nullptr;
   // Share of the nodes that the filter allows, for the choice of the way (graph-walk.cpp).
@@ -83,6 +83,11 @@ class Graph {
   // Slots below are allocated; walks look at no others.
   uint32_t slotCount() const { return slotCount_.load(std::memory_order_acquire); }
   void setSlotCount(uint32_t count);
+
+  // Of a search without a filter for the k nearest that on average is to look at the neighbours of `ef` candidates.
+  Breadth breadthOf(size_t ef, size_t k) const;
+  // After insertions, and when the graph was loaded: measures what `breadthOf` goes by, if there were enough since the last time.
+  void measureGrowthWhenDue(Scratch& scratch);
 
   // Fills `scratch.pool` with the nearest answers.
   WalkOutcome search(const Query& query, const WalkOptions& options, Scratch& scratch) const;
@@ -122,6 +127,10 @@ class Graph {
     Lock& lock_;
   };
   static constexpr size_t lockCount = 4096;
+  static constexpr uint64_t firstMeasureAt = 1024;
+
+  // Beside removals that no repair has followed yet, a walk would go through all of them.
+  size_t constructionVisitMax() const { return 64ul * parameters_.efConstruction + 4096; }
 
   float liftOf(uint32_t slot) const { return lifted_ ? slots_.lift(slot).load(std::memory_order_relaxed) : 0; }
   Query queryOf(uint32_t slot) const { return space_.ofRow(slots_.row(slot), liftOf(slot)); }
@@ -142,6 +151,7 @@ class Graph {
   bool repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratch& scratch);
   class Reach;
   void makeWayTo(uint32_t slot, int level, const Reach& reach, Scratch& scratch);
+  void measureGrowth(Scratch& scratch);
   size_t reconnectUnreachable(int level, const std::vector<uint32_t>& nodes, Scratch& scratch);
   void join(uint32_t slot, const Query& query, uint32_t start, int startLevel, int level, Scratch& scratch);
   int nextLevel();
@@ -156,6 +166,9 @@ class Graph {
   std::atomic<uint32_t> slotCount_{0};
   std::atomic<uint64_t> entry_{noEntry};
   std::atomic<uint64_t> insertionCount_{0};
+  // How fast distances grow with the number of neighbours, and after how many insertions to measure that again.
+  std::atomic<float> growth_{0};
+  std::atomic<uint64_t> nextMeasureAt_{firstMeasureAt};
   std::mutex entryMutex_;
   // Where to look first for a node that is not removed.
   std::atomic<uint32_t> lastLive_{0};

@@ -222,6 +222,7 @@ ImageOutcome readImages(Index& index, const std::vector<ImagePart>& parts) {
     Scratch scratch;
     for (uint32_t slot : reading.thinned) index.graph().reconnect(slot, scratch);
     index.graph().reconnectUnreachable(scratch);
+    index.graph().measureGrowthWhenDue(scratch);
   } catch (const Corruption& corruption) {
     outcome.result = ImageResult::Corrupt;
     outcome.problem = corruption.problem;

@@ -102,7 +102,8 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
   bool scans = request_.useScan;
   if (!scans) {
     WalkOptions options;
-    options.breadth = std::max(request_.ef, request_.k);
+    const size_t ef = std::max(request_.ef, request_.k);
+    options.breadth = request_.hasFilter ? Breadth{ef} : graph.breadthOf(ef, request_.k);
     options.filter = filterOrNone;
     options.selectivity = double(request_.filterCount) / std::max(1u, graph.slotCount());
     options.visitMax = request_.visitMax;
@@ -178,6 +179,7 @@ void AddJob::makeNode(uint32_t item, Scratch& scratch) {
     throw;
   }
   graph.slots().state(slot).store(SlotState::Linked, std::memory_order_release);
+  graph.measureGrowthWhenDue(scratch);
 }
 
 }  // namespace shoal

@@ -44,19 +44,30 @@ struct Candidate {
   uint32_t slot;
 };
 
-// Candidates in the order of their distance, in one array: those that may be answers, of which it keeps the `breadth`
-// nearest, and between them those that are only ways through. It is both the queue and the result of a walk; for the
+// How far a walk looks around: as far as its nearest answers so many are, or, when `k` is not 0, as far as `slack` times the
+// distance of the k-th nearest, but at least and at most so many (`Graph::breadthOf`).
+struct Breadth {
+  size_t most;
+  size_t k = 0;
+  // Not less than k.
+  size_t least = 0;
+  float slack = 0;
+};
+
+// Candidates in the order of their distance, in one array: those that may be answers, of which it keeps the nearest that the
+// breadth allows, and between them those that are only ways through. It is both the queue and the result of a walk; for the
 // breadths in use, moving the tail of an array is cheaper than keeping two heaps.
 class NearestPool {
  public:
-  void reset(size_t breadth) {
+  void reset(const Breadth& breadth) {
     size_ = answerCount_ = cursor_ = 0;
     breadth_ = breadth;
-    if (entries_.size() < breadth + 64) entries_.resize(breadth + 64);
+    bound_ = std::numeric_limits<float>::infinity();
+    if (entries_.size() < breadth.most + 64) entries_.resize(breadth.most + 64);
   }
 
-  // Nothing at this distance or beyond can get in.
-  float bound() const { return answerCount_ < breadth_ ? std::numeric_limits<float>::infinity() : entries_[size_ - 1].distance; }
+  // Nothing at this distance or beyond can get in or is handed out.
+  float bound() const { return bound_; }
 
   void insert(float distance, uint32_t slot, bool isAnswer) {
     if (size_ == entries_.size()) entries_.resize(size_ * 2);
@@ -71,17 +82,24 @@ class NearestPool {
     *at = {distance, slot | (isAnswer ? answerFlag : 0)};
     size_++;
     if (low < cursor_) cursor_ = low;
-    if (!isAnswer || ++answerCount_ <= breadth_) return;
-    // The farthest answer falls out, and the ways through behind the one that is now the farthest.
-    answerCount_--;
-    size_--;
-    while (size_ > 0 && (entries_[size_ - 1].slot & answerFlag) == 0) size_--;
+    if (isAnswer && ++answerCount_ > breadth_.most) {
+      answerCount_--;
+      size_--;
+    }
+    // With all answers that it may keep, the farthest of them is the last: no ways through lie behind it.
+    if (answerCount_ == breadth_.most)
+      while (!isAnswerAt(size_ - 1)) size_--;
+    if (breadth_.k != 0) followKth(low, isAnswer);
+    if (answerCount_ >= breadth_.most) bound_ = entries_[size_ - 1].distance;
+    // Codes may give distances below 0.
+    if (breadth_.k != 0 && answerCount_ >= breadth_.least)
+      bound_ = std::min(bound_, std::max(entries_[breadth_.least - 1].distance, std::max(0.0f, entries_[kthAt_].distance) * breadth_.slack));
   }
 
-  // The nearest that was not handed out yet; false when there is none.
+  // The nearest that was not handed out yet; false when there is none within the bound.
   bool takeNext(uint32_t& slot) {
     while (cursor_ < size_ && (entries_[cursor_].slot & takenFlag) != 0) cursor_++;
-    if (cursor_ >= size_) return false;
+    if (cursor_ >= size_ || entries_[cursor_].distance > bound_) return false;
     entries_[cursor_].slot |= takenFlag;
     slot = entries_[cursor_++].slot & slotMask;
     return true;
@@ -103,7 +121,7 @@ class NearestPool {
   template <class Visit>
   void forEachAnswer(Visit visit) const {
     for (size_t i = 0; i < size_; i++)
-      if ((entries_[i].slot & answerFlag) != 0) visit(entries_[i].distance, entries_[i].slot & slotMask);
+      if (isAnswerAt(i)) visit(entries_[i].distance, entries_[i].slot & slotMask);
   }
 
  private:
@@ -115,8 +133,23 @@ class NearestPool {
   static constexpr uint32_t answerFlag = 1u << 30;
   static constexpr uint32_t slotMask = answerFlag - 1;
 
+  bool isAnswerAt(size_t at) const { return (entries_[at].slot & answerFlag) != 0; }
+
+  // Where the k-th answer is, after one more came to `at`.
+  void followKth(size_t at, bool isAnswer) {
+    if (answerCount_ < breadth_.k) return;
+    if (answerCount_ == breadth_.k && isAnswer) kthAt_ = size_;
+    else if (at > kthAt_) return;
+    else kthAt_++;
+    if (!isAnswer) return;
+    do kthAt_--;
+    while (!isAnswerAt(kthAt_));
+  }
+
   std::vector<Entry> entries_;
-  size_t size_ = 0, answerCount_ = 0, cursor_ = 0, breadth_ = 0;
+  size_t size_ = 0, answerCount_ = 0, cursor_ = 0, kthAt_ = 0;
+  Breadth breadth_{0};
+  float bound_ = 0;
 };
 
 struct Scratch {

@@ -7,11 +7,13 @@
 //   - a search returns no label that was removed before it began, none twice, none that its filter refuses
 //   - each distance is that of a vector the label has had
 //   - once all is quiet, a scan finds exactly the nearest, the graph nearly all, and an image loads as what it was
+//   - a pool of candidates is as far as its breadth says
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -52,6 +54,46 @@ struct OpenAddition {
   std::atomic<bool> isDone{false};
 };
 
+// Candidates as a list that is sorted anew each time.
+static void judgePool(std::mt19937& random) {
+  constexpr float unbounded = std::numeric_limits<float>::infinity();
+  const size_t k = 1 + random() % 8, least = k + random() % 8;
+  const Breadth breadth = random() % 2 == 0 ? Breadth{least + random() % 40} : Breadth{least + random() % 40, k, least, 1 + float(random() % 100) / 100};
+  NearestPool pool;
+  pool.reset(breadth);
+  struct Entry {
+    float distance;
+    uint32_t slot;
+    bool isAnswer, isTaken;
+  };
+  std::vector<Entry> model;
+  for (uint32_t slot = 0; slot < 200; slot++) {
+    const float distance = float(random() % 1000) - 50;
+    const bool isAnswer = random() % 4 != 0;
+    if (distance < pool.bound()) {
+      pool.insert(distance, slot, isAnswer);
+      const auto at = std::upper_bound(model.begin(), model.end(), distance, [](float one, const Entry& other) { return one < other.distance; });
+      model.insert(at, {distance, slot, isAnswer, false});
+    }
+    std::vector<float> answers;
+    for (size_t i = 0; i < model.size(); i++) {
+      if (!model[i].isAnswer) continue;
+      answers.push_back(model[i].distance);
+      if (answers.size() == breadth.most) model.resize(i + 1);
+    }
+    float bound = answers.size() == breadth.most ? answers.back() : unbounded;
+    if (breadth.k != 0 && answers.size() >= least) bound = std::min(bound, std::max(model[least - 1].distance, std::max(0.0f, answers[k - 1]) * breadth.slack));
+    if (pool.bound() != bound || pool.answerCount() != answers.size()) fail("a pool has another bound than its breadth says", slot, pool.answerCount());
+    if (random() % 3 != 0) continue;
+    const auto next = std::find_if(model.begin(), model.end(), [](const Entry& entry) { return !entry.isTaken; });
+    uint32_t taken = 0;
+    const bool isTaken = pool.takeNext(taken);
+    if (isTaken != (next != model.end() && next->distance <= bound)) fail("a pool hands out what is not within its bound, or keeps back what is", slot, taken);
+    if (isTaken && next->slot != taken) fail("a pool hands out another candidate than the nearest", next->slot, taken);
+    if (isTaken) next->isTaken = true;
+  }
+}
+
 class Stress {
  public:
   Stress(uint32_t seed, std::string directory, Storage storage, Metric metric)
@@ -75,6 +117,7 @@ class Stress {
     settle();
     judgeQuiet(*index_);
     judgeImages();
+    for (int i = 0; i < 200; i++) judgePool(random_);
     std::printf("%u steps, %zu labels, %zu images, %zu searches judged\n", steps, model_.size(), imageCount_, judgedCount_);
   }
 
