@@ -6,7 +6,8 @@
  *     GET  ──►                                    only where a pod, a name that is not found, or a token of a shard
  *                                                 that nobody told of, contradicts what is known
  *
- * Of two states of an object the later one counts, whichever way it came. Without the store the map goes on with what it
+ * Of two states of an object the later one counts, whichever way it came; of two collections with one object name the one that
+ * the store answered with when the other was known already: that one is gone. Without the store the map goes on with what it
  * knows (rule F3), and says so.
  */
 
@@ -34,6 +35,9 @@ export interface ClusterMapOptions {
 export class ClusterMap {
   readonly #options: ClusterMapOptions;
   readonly #collections = new Map<string, VectorCollection>();
+  /** UIDs of collections that are gone, with the number of questions until that was known: a watch, or the answer to one of these, may still tell of them. */
+  readonly #gone = new Map<string, number>();
+  #askedCount = 0;
   readonly #shards = new Map<string, VectorShard>();
   readonly #shardsByUID = new Map<string, VectorShard>();
   /** Of a collection and a shard that is certainly none of its own; UIDs never come again. */
@@ -161,9 +165,8 @@ export class ClusterMap {
     const routed = this.#routes(name);
     if (found?.metadata.uid !== uid || routed?.object.metadata.uid !== uid || !isComplete(routed)) return;
     for (const token of tokens) {
-      if (!this.isUnheardOf(routed, token)) continue;
-      this.#strangers.add(strangerKey(object, token.shardUID));
-      if (this.#strangers.size > limits.strangeTokenCountMax) this.#strangers.delete(this.#strangers.keys().next().value!);
+      if (this.isUnheardOf(routed, token)) this.#strangers.add(strangerKey(object, token.shardUID));
+      dropOldest(this.#strangers, limits.strangeTokenCountMax);
     }
   }
 
@@ -206,18 +209,16 @@ export class ClusterMap {
   /** Reads a collection and, where they are missing, its shards. Resolves to what the store said. */
   readCollection(name: string): Promise<VectorCollection | undefined> {
     return this.#read(collectionReading(name), async () => {
-      const { metadata } = this.#options;
-      const object = await metadata.collections.get(name);
-      this.#takeCollection(name, object);
+      const object = await this.#askFor(name, () => this.#options.metadata.collections.get(name));
       if (object === undefined || !isUpToDate(object) || isComplete(this.#routes(name)!)) return object;
       await Promise.all(shardNamesOf(object).map((shard) => this.#readShard(shard)));
       return object;
     });
   }
 
-  /** What somebody of this process has just written. */
-  learn(object: VectorCollection): void {
-    this.#takeCollection(object.metadata.name, object);
+  /** Takes over what somebody of this process writes under a name. */
+  async write(name: string, write: () => Promise<VectorCollection>): Promise<void> {
+    await this.#askFor(name, write);
   }
 
   /** Ready once the objects were read; what is known stays good without the store (rule F3). */
@@ -322,9 +323,25 @@ export class ClusterMap {
     return false;
   }
 
+  /** What the store answers was so after all that was known when it was asked. A store that was restored may have again what was gone. */
+  async #askFor<Found extends VectorCollection | undefined>(name: string, ask: () => Promise<Found>): Promise<Found> {
+    const before = this.#collections.get(name)?.metadata.uid;
+    const number = ++this.#askedCount;
+    const found = await ask();
+    const uid = found?.metadata.uid;
+    if (before !== undefined && uid !== before) {
+      this.#gone.set(before, this.#askedCount);
+      dropOldest(this.#gone, limits.goneCollectionCountMax);
+    }
+    if (uid !== undefined && (this.#gone.get(uid) ?? Infinity) < number) this.#gone.delete(uid);
+    this.#takeCollection(name, found);
+    return found;
+  }
+
   #takeCollection(name: string, found: VectorCollection | undefined): void {
     const known = this.#collections.get(name);
     if (found === undefined && known === undefined) return;
+    if (found !== undefined && this.#gone.has(found.metadata.uid)) return;
     if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderCollection(found, known))) return;
     if (known !== undefined) {
       const claims = this.#objectsOf.get(known.spec.name);
@@ -372,6 +389,10 @@ function collectionReading(name: string): string {
 
 function strangerKey({ metadata }: VectorCollection, shardUID: string): string {
   return `${metadata.uid}/${shardUID}`;
+}
+
+function dropOldest(kept: Set<string> | Map<string, unknown>, countMax: number): void {
+  if (kept.size > countMax) kept.delete(kept.keys().next().value!);
 }
 
 function sameVersion(a: VectorCollection | VectorShard, b: VectorCollection | VectorShard): boolean {
