@@ -125,6 +125,9 @@ export interface SearchAttempt {
   answered(hits: readonly Hit[], options?: { readonly complete?: boolean }): void;
 }
 
+/** What a judge reads of a history. */
+export type Recorded = Pick<History, 'ids' | 'operationsOf' | 'isRetired' | 'searches' | 'contradictions'>;
+
 export class History {
   readonly #nowMs: () => number;
   readonly #entries = new Map<string, Entry>();

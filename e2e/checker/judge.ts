@@ -1,7 +1,7 @@
 /** The whole verdict on a run: every promise about what clients saw, checked on one history. */
 
 import { checkFinalState, checkReplicasEqual, type Points } from './durability.ts';
-import type { History, Operation } from './history.ts';
+import type { Operation, Recorded } from './history.ts';
 import { checkRegister, tellsOfTheRegister } from './linearizability.ts';
 import { checkSearches, checkSessionReads } from './searches.ts';
 import { checkVersions } from './versions.ts';
@@ -31,7 +31,7 @@ export interface Judgement {
   };
 }
 
-export function judge(history: History, { points, replicasOfShards = [], stateCountMax }: RunEnd = {}): Judgement {
+export function judge(history: Recorded, { points, replicasOfShards = [], stateCountMax }: RunEnd = {}): Judgement {
   const operationsById = new Map(history.ids.map((id) => [id, history.operationsOf(id)]));
   const violations: Violation[] = history.contradictions.map((what) => ({ promise: 'answered once', what }));
   const hitsById = Map.groupBy(history.searches.flatMap(({ hits }) => hits), ({ id }) => id);

@@ -213,6 +213,10 @@ export const limits = {
   successionLookMs: 250,
   /** Reads of the metadata that contradictions cause, over all requests of the process. */
   mapRefreshesPerSecondMax: 20,
+  /** Shards of tokens that are remembered to be none of a collection's: they are gone, mostly. */
+  strangeTokenCountMax: 16_384,
+  /** Collections that were deleted, of which a late watch may still tell. */
+  goneCollectionCountMax: 4_096,
   /** A replica that failed is passed over for so long while there are others. */
   replicaAvoidedMs: 500,
   /** What a data pod may take to describe itself; one that takes longer is described as not ready. */

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
 import { limits } from '../kernel/limits.ts';
 import { silentLogger, type Logger } from '../kernel/logger.ts';
-import { systemCollectionName, systemLabel } from '../metadata/objects.ts';
+import { systemCollectionName, systemLabel, type VectorCollection } from '../metadata/objects.ts';
 import { ClusterMap } from './cluster-map.ts';
 import { TestMetadata } from './metadata.fixture.ts';
 import type { ShardRoute } from './routed-collection.ts';
@@ -182,6 +182,56 @@ test('a watch that is late does not take back what a read has told', async () =>
   await map.readCollection('docs');
   metadata.collections.tellOld(stored);
   assert.equal(map.current(route)?.epoch, 5);
+});
+
+test('a watch that is late does not bring back a collection that is gone', async () => {
+  const { metadata, map, clock } = await withDocs();
+  const old = metadata.collections.stored.get('docs')!;
+  const uidOf = async (): Promise<unknown> => outcomeOf(clock, Promise.resolve(map.collection('docs')).then(({ object }) => object.metadata.uid));
+
+  metadata.addCollection({ name: 'docs', dimension: 2 }, ['b'], { uid: 'second' });
+  await map.readCollection('docs');
+  metadata.collections.tellOld(old);
+  assert.equal(await uidOf(), 'second', 'another was read');
+
+  const second = metadata.collections.stored.get('docs')!;
+  metadata.collections.stored.delete('docs');
+  await map.readCollection('docs');
+  metadata.collections.tellOld(second);
+  assert.equal(await uidOf(), 'COLLECTION_NOT_FOUND', 'nothing was read');
+
+  metadata.addCollection({ name: 'docs', dimension: 2 }, ['b'], { uid: 'third' });
+  metadata.tell();
+  const third = metadata.collections.stored.get('docs')!;
+  await map.write('docs', () => Promise.resolve(metadata.addCollection({ name: 'docs', dimension: 2 }, ['b'], { uid: 'fourth' })));
+  metadata.collections.tellOld(third);
+  assert.equal(await uidOf(), 'fourth', 'another was written');
+});
+
+test('what was known meanwhile is not gone because a read that began before says otherwise', async () => {
+  const { metadata, map, clock } = await withDocs();
+  const { collections } = metadata;
+  const get = collections.get.bind(collections);
+  let answer = (_: VectorCollection): void => undefined;
+  collections.get = () => new Promise((resolve) => (answer = resolve));
+  const reading = map.readCollection('docs');
+  const old = collections.stored.get('docs')!;
+  metadata.addCollection({ name: 'docs', dimension: 2 }, ['b'], { uid: 'second' });
+  metadata.tell();
+  answer(old);
+  await reading;
+  metadata.tell();
+  assert.equal((await map.collection('docs')).object.metadata.uid, 'second');
+
+  // A store that was restored from a backup has the old one again.
+  collections.get = get;
+  await map.readCollection('docs');
+  collections.tellOld(old);
+  collections.put(old);
+  metadata.shards.put({ ...metadata.shards.stored.get('docs-1-0')!, spec: { ...metadata.shards.stored.get('docs-1-0')!.spec, collection: { name: 'docs', uid: old.metadata.uid } } });
+  await map.readCollection('docs');
+  metadata.tell();
+  assert.equal(await outcomeOf(clock, Promise.resolve(map.collection('docs')).then(({ object }) => object.metadata.uid)), old.metadata.uid);
 });
 
 test('who waits for news of a route is woken by them, not by others, and not for ever', async () => {

@@ -3,9 +3,11 @@
  * descriptions that are built anew when an object changes.
  *
  *     watch ──► objects known ──► routes          at no cost, perhaps late
- *     GET  ──►                                    only where a pod, or a name that is not found, contradicts what is known
+ *     GET  ──►                                    only where a pod, a name that is not found, or a token of a shard
+ *                                                 that nobody told of, contradicts what is known
  *
- * Of two states of an object the later one counts, whichever way it came. Without the store the map goes on with what it
+ * Of two states of an object the later one counts, whichever way it came; of two collections with one object name the one that
+ * the store answered with when the other was known already: that one is gone. Without the store the map goes on with what it
  * knows (rule F3), and says so.
  */
 
@@ -13,6 +15,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { asShoalError, hasCode, ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { Logger } from '../kernel/logger.ts';
+import type { ConsistencyToken } from '../domain/consistency.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import { collectionObjectName, collectionOfShard, shardObjectNames } from '../metadata/object-name.ts';
 import { isDeleting, isUpToDate, systemCollectionName, type VectorCollection, type VectorShard } from '../metadata/objects.ts';
@@ -32,7 +35,13 @@ export interface ClusterMapOptions {
 export class ClusterMap {
   readonly #options: ClusterMapOptions;
   readonly #collections = new Map<string, VectorCollection>();
+  /** UIDs of collections that are gone, with the number of questions until that was known: a watch, or the answer to one of these, may still tell of them. */
+  readonly #gone = new Map<string, number>();
+  #askedCount = 0;
   readonly #shards = new Map<string, VectorShard>();
+  readonly #shardsByUID = new Map<string, VectorShard>();
+  /** Of a collection and a shard that is certainly none of its own; UIDs never come again. */
+  readonly #strangers = new Set<string>();
   /** By object name; made when asked for. */
   readonly #routed = new Map<string, RoutedCollection>();
   /** Names of objects by API name. */
@@ -44,7 +53,7 @@ export class ClusterMap {
   #loading: Promise<void> | undefined;
   /** Names that a watch spoke of while the first list was on its way. */
   #seenMeanwhile: Set<string> | undefined;
-  readonly #reading = new Map<string, Promise<void>>();
+  readonly #reading = new Map<string, Promise<unknown>>();
   #outOfDateSinceMs: number | undefined;
 
   constructor(options: ClusterMapOptions) {
@@ -134,12 +143,39 @@ export class ClusterMap {
     return route?.shardUID === shardUID ? route : shards.find((shard) => shard.route.shardUID === shardUID)?.route;
   }
 
+  /**
+   * Whether a token's shard is neither the collection's, as it is known, nor certainly another's or gone. Then the
+   * collection may have been deleted and made anew, and what is known of it does not cover the token.
+   */
+  isUnheardOf({ object, shards }: RoutedCollection, { shardUID }: ConsistencyToken): boolean {
+    const shard = this.#shardsByUID.get(shardUID);
+    if (shard !== undefined && (shard.spec.collection.name !== object.spec.name || shards[shard.spec.index]?.route.shardUID === shardUID)) return false;
+    return !this.#strangers.has(strangerKey(object, shardUID));
+  }
+
+  /** Reads the collection: the store knew the shard of a token before anybody was given the token. */
+  async hearOf({ object }: RoutedCollection, tokens: readonly ConsistencyToken[]): Promise<void> {
+    const { name, uid } = object.metadata;
+    // One that is under way may have begun before the token was given.
+    await this.#reading.get(collectionReading(name))?.catch(() => undefined);
+    if (!this.#reading.has(collectionReading(name)) && !this.#takeBudget()) {
+      throw new ShoalError('UNAVAILABLE', `a token names a shard that is not known here, and the metadata has been asked ${limits.mapRefreshesPerSecondMax} times in this second`);
+    }
+    const found = await this.readCollection(name);
+    const routed = this.#routes(name);
+    if (found?.metadata.uid !== uid || routed?.object.metadata.uid !== uid || !isComplete(routed)) return;
+    for (const token of tokens) {
+      if (this.isUnheardOf(routed, token)) this.#strangers.add(strangerKey(object, token.shardUID));
+      dropOldest(this.#strangers, limits.strangeTokenCountMax);
+    }
+  }
+
   /** A pod sees it otherwise: reads the objects behind the route, soon and in the background. */
   doubt(route: ShardRoute, about: 'collection' | 'shard'): void {
     if (!this.#takeBudget()) return;
     const { collectionObject, shardUID } = route;
     const name = about === 'shard' ? this.#routes(collectionObject)?.shards.find((shard) => shard.route.shardUID === shardUID)?.object.metadata.name : undefined;
-    const reading = name === undefined ? this.readCollection(collectionObject) : this.#read(`shard ${name}`, () => this.#readShard(name));
+    const reading: Promise<unknown> = name === undefined ? this.readCollection(collectionObject) : this.#read(`shard ${name}`, () => this.#readShard(name));
     // It was noted where it failed; what is known stays.
     reading.catch(() => undefined);
   }
@@ -170,20 +206,19 @@ export class ClusterMap {
     return this.#waiters.until(metadata.name, isAnother, limits.shardRetryPauseMsMax, signal);
   }
 
-  /** Reads a collection and, where they are missing, its shards. */
-  readCollection(name: string): Promise<void> {
-    return this.#read(`collection ${name}`, async () => {
-      const { metadata } = this.#options;
-      const object = await metadata.collections.get(name);
-      this.#takeCollection(name, object);
-      if (object === undefined || !isUpToDate(object) || isComplete(this.#routes(name)!)) return;
+  /** Reads a collection and, where they are missing, its shards. Resolves to what the store said. */
+  readCollection(name: string): Promise<VectorCollection | undefined> {
+    return this.#read(collectionReading(name), async () => {
+      const object = await this.#askFor(name, () => this.#options.metadata.collections.get(name));
+      if (object === undefined || !isUpToDate(object) || isComplete(this.#routes(name)!)) return object;
       await Promise.all(shardNamesOf(object).map((shard) => this.#readShard(shard)));
+      return object;
     });
   }
 
-  /** What somebody of this process has just written. */
-  learn(object: VectorCollection): void {
-    this.#takeCollection(object.metadata.name, object);
+  /** Takes over what somebody of this process writes under a name. */
+  async write(name: string, write: () => Promise<VectorCollection>): Promise<void> {
+    await this.#askFor(name, write);
   }
 
   /** Ready once the objects were read; what is known stays good without the store (rule F3). */
@@ -261,13 +296,16 @@ export class ClusterMap {
   }
 
   /** One read of a thing at a time, for all who want it. */
-  #read(what: string, read: () => Promise<void>): Promise<void> {
-    const running = this.#reading.get(what);
+  #read<T>(what: string, read: () => Promise<T>): Promise<T> {
+    const running = this.#reading.get(what) as Promise<T> | undefined;
     if (running !== undefined) return running;
     const { metrics, logger } = this.#options;
     const reading = read()
       .then(
-        () => metrics.counter('clusterMapRefreshes', { outcome: 'done' }).add(1),
+        (found) => {
+          metrics.counter('clusterMapRefreshes', { outcome: 'done' }).add(1);
+          return found;
+        },
         (error: unknown) => {
           metrics.counter('clusterMapRefreshes', { outcome: 'failed' }).add(1);
           logger.debug({ error, what }, 'the cluster map could not be read anew');
@@ -285,9 +323,25 @@ export class ClusterMap {
     return false;
   }
 
+  /** What the store answers was so after all that was known when it was asked. A store that was restored may have again what was gone. */
+  async #askFor<Found extends VectorCollection | undefined>(name: string, ask: () => Promise<Found>): Promise<Found> {
+    const before = this.#collections.get(name)?.metadata.uid;
+    const number = ++this.#askedCount;
+    const found = await ask();
+    const uid = found?.metadata.uid;
+    if (before !== undefined && uid !== before) {
+      this.#gone.set(before, this.#askedCount);
+      dropOldest(this.#gone, limits.goneCollectionCountMax);
+    }
+    if (uid !== undefined && (this.#gone.get(uid) ?? Infinity) < number) this.#gone.delete(uid);
+    this.#takeCollection(name, found);
+    return found;
+  }
+
   #takeCollection(name: string, found: VectorCollection | undefined): void {
     const known = this.#collections.get(name);
     if (found === undefined && known === undefined) return;
+    if (found !== undefined && this.#gone.has(found.metadata.uid)) return;
     if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderCollection(found, known))) return;
     if (known !== undefined) {
       const claims = this.#objectsOf.get(known.spec.name);
@@ -310,8 +364,12 @@ export class ClusterMap {
     const known = this.#shards.get(name);
     if (found === undefined && known === undefined) return;
     if (found !== undefined && known !== undefined && (sameVersion(found, known) || isOlderShard(found, known))) return;
+    if (known !== undefined) this.#shardsByUID.delete(known.metadata.uid);
     if (found === undefined) this.#shards.delete(name);
-    else this.#shards.set(name, found);
+    else {
+      this.#shards.set(name, found);
+      this.#shardsByUID.set(found.metadata.uid, found);
+    }
     this.#changed(collectionOfShard(name));
   }
 
@@ -323,6 +381,18 @@ export class ClusterMap {
 
 function shardNamesOf({ metadata, spec, status }: VectorCollection): string[] {
   return shardObjectNames(metadata.name, status.routing.generation, spec.shards);
+}
+
+function collectionReading(name: string): string {
+  return `collection ${name}`;
+}
+
+function strangerKey({ metadata }: VectorCollection, shardUID: string): string {
+  return `${metadata.uid}/${shardUID}`;
+}
+
+function dropOldest(kept: Set<string> | Map<string, unknown>, countMax: number): void {
+  if (kept.size > countMax) kept.delete(kept.keys().next().value!);
 }
 
 function sameVersion(a: VectorCollection | VectorShard, b: VectorCollection | VectorShard): boolean {

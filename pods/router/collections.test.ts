@@ -13,14 +13,14 @@ import type { CollectionHosting, VectorCollection } from '../metadata/objects.ts
 import { ClusterMap } from './cluster-map.ts';
 import { createCollectionApi } from './collections.ts';
 import { TestMetadata } from './metadata.fixture.ts';
-import { CountedMetrics, testContext } from './router.fixture.ts';
+import { CountedMetrics, outcomeOf, testContext } from './router.fixture.ts';
 import { Routing } from './routing.ts';
 
 const hosting: CollectionHosting = { placement: { pool: 'shared' }, deletionPolicy: 'Delete' };
 const input = { name: 'docs', dimension: 2 };
 
 /** No pod answers; collections are ready as soon as they are written. */
-function setUp(): { readonly metadata: TestMetadata; readonly api: CollectionApi; readonly context: RequestContext } {
+function setUp(): { readonly clock: SimulatedClock; readonly metadata: TestMetadata; readonly api: CollectionApi; readonly context: RequestContext } {
   const clock = new SimulatedClock();
   const metadata = new TestMetadata();
   const map = new ClusterMap({ metadata, clock, logger: silentLogger, metrics: new CountedMetrics() });
@@ -33,7 +33,7 @@ function setUp(): { readonly metadata: TestMetadata; readonly api: CollectionApi
   const { create, replace } = collections;
   collections.create = async (object) => ready(await create.call(collections, object));
   collections.replace = async (object) => ready(await replace.call(collections, object));
-  return { metadata, api, context: testContext(clock, 30_000) as unknown as RequestContext };
+  return { clock, metadata, api, context: testContext(clock, 30_000) as unknown as RequestContext };
 }
 
 function present(metadata: TestMetadata): VectorCollection {
@@ -46,6 +46,24 @@ test('a collection that is made goes where this gateway says', async () => {
   void api.create(context, input).catch(() => undefined);
   while (!metadata.collections.stored.has('docs')) await new Promise(setImmediate);
   assert.deepEqual(metadata.collections.stored.get('docs')!.spec, { ...collectionSpec(input), placement: hosting.placement });
+});
+
+test('what is made is described, not what was deleted before it and a late watch tells of', async () => {
+  const { clock, metadata, api, context } = setUp();
+  const { collections } = metadata;
+  const old = metadata.addCollection(input, ['a'], { uid: 'first' });
+  await api.get(context, 'docs');
+  collections.stored.delete('docs');
+  const { create } = collections;
+  collections.create = async (object) => {
+    const made = await create.call(collections, object);
+    clock.after(5, () => collections.tellOld(old));
+    clock.after(10, () => metadata.addCollection(input, ['b'], { uid: made.metadata.uid }));
+    clock.after(15, () => metadata.tell());
+    return made;
+  };
+  const answer = await outcomeOf(clock, api.create(context, input));
+  assert.equal(typeof answer === 'string' ? answer : answer.collection.uid, collections.stored.get('docs')!.metadata.uid);
 });
 
 test('what there is no way to quantise to is refused by name', async () => {

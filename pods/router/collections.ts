@@ -84,7 +84,8 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
           throw new ShoalError('COLLECTION_LIMIT', `there are ${limits.collectionCountMax} collections, which is the limit`, { details: { limit: limits.collectionCountMax } });
         }
         try {
-          map.learn(await metadata.collections.create({ metadata: { name: collectionObjectName(spec.name), labels: {} }, spec: { ...spec, ...hosting } }));
+          const objectName = collectionObjectName(spec.name);
+          await map.write(objectName, () => metadata.collections.create({ metadata: { name: objectName, labels: {} }, spec: { ...spec, ...hosting } }));
           return { created: true, collection: await whenReady(context, spec.name) };
         } catch (error) {
           // Somebody else was faster: look again what there is now, once that shows.
@@ -111,7 +112,7 @@ export function createCollectionApi(metadata: ClusterMetadata, routing: Routing,
       await change(context, name, async (object) => {
         const spec = { ...object.spec, ...changedSpec(object.spec, changes) };
         checkReplicas(spec, replicaCountMax);
-        map.learn(await metadata.collections.replace({ ...object, spec }));
+        await map.write(object.metadata.name, () => metadata.collections.replace({ ...object, spec }));
       });
       return whenReady(context, name);
     },

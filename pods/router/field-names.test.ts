@@ -47,7 +47,7 @@ for (const [changes, field, code] of badFeedback) {
   });
 }
 
-const routing = { onCollection: (_context: unknown, _name: unknown, work: (known: RoutedCollection) => unknown) => Promise.resolve(work(collection)) } as unknown as Routing;
+const routing = { onCollectionToRead: (_context: unknown, _name: unknown, _consistency: unknown, work: (known: RoutedCollection) => unknown) => Promise.resolve(work(collection)) } as unknown as Routing;
 const searchApi = createSearchApi(routing, systemClock);
 const search: SearchRequest = { vector: Float32Array.of(1, 0), topK: 1, includeVector: false, includePayload: false, consistency: { level: 'eventual' } };
 

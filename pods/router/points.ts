@@ -105,7 +105,7 @@ export function createPointApi(routing: Routing): PointApi {
     get(context, name, request) {
       checkCount('ids', request.ids.length);
       request.ids.forEach((id, i) => checkPointId(id, `ids[${i}]`));
-      return routing.onCollection(context, name, async (collection) => {
+      return routing.onCollectionToRead(context, name, request.consistency, async (collection) => {
         const points = new Array<PointView | undefined>(request.ids.length);
         const reads = Array.from(byShard(collection, request.ids), async ([owner, positions]) => {
           const ids = positions.map((position) => request.ids[position]!);
@@ -120,7 +120,7 @@ export function createPointApi(routing: Routing): PointApi {
     scroll(context, name, request) {
       checkRange('limit', request.limit, limits.scrollLimitMax);
       const from = request.cursor === undefined ? { shardIndex: 0, afterId: undefined } : decodeCursor(request.cursor);
-      return routing.onCollection(context, name, async (collection) => {
+      return routing.onCollectionToRead(context, name, request.consistency, async (collection) => {
         const points: PointView[] = [];
         let { afterId } = from;
         for (let index = from.shardIndex; index < collection.shards.length; index++) {
@@ -144,7 +144,7 @@ export function createPointApi(routing: Routing): PointApi {
     },
 
     count(context, name, request) {
-      return routing.onCollection(context, name, async (collection) => {
+      return routing.onCollectionToRead(context, name, request.consistency, async (collection) => {
         const counts = await Promise.all(
           collection.shards.map((shard) => routing.service(shard).count(shardContext(context), { filter: request.filter, consistency: request.consistency })),
         );

@@ -64,7 +64,7 @@ function routeTo(collection: VectorCollection, shard: VectorShard): ShardRoute {
 
 /**
  * Whether `found` was written before `known`: of a watch and a read either may be late. Versions of objects
- * cannot be ordered, but what matters here only grows. Of two objects with one name nobody can tell; the next event will.
+ * cannot be ordered, but what matters here only grows. Of two objects with one name these say nothing.
  */
 export function isOlderCollection(found: VectorCollection, known: VectorCollection): boolean {
   if (found.metadata.uid !== known.metadata.uid) return false;

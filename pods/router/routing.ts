@@ -1,12 +1,15 @@
 /**
  * Runs an operation against a collection's shards. That requests of a shard are tried again is the shard client's work;
- * here an operation begins anew when the collection has other shards than it had when the operation began.
+ * here an operation begins anew when the collection has other shards than it had when the operation began, and a read does
+ * not begin before the collection is known that its tokens tell of.
  */
 
 import type { Clock } from '../kernel/clock.ts';
+import { withSignal } from '../kernel/deadline.ts';
 import { hasCode, ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
 import type { RequestContext } from '../api/context.ts';
+import type { Consistency } from '../domain/consistency.ts';
 import type { ShardContext, ShardService } from '../domain/shard-service.ts';
 import type { ClusterMap } from './cluster-map.ts';
 import { isComplete, type RoutedCollection, type RoutedShard, type ShardRoute } from './routed-collection.ts';
@@ -34,16 +37,26 @@ export class Routing {
     return this.#on(context, () => this.map.collection(name), operation);
   }
 
+  /** Likewise for a read: with tokens it goes to no collection that had the name before theirs. */
+  onCollectionToRead<T>(context: RequestContext, name: string, consistency: Consistency, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+    return this.#on(context, () => this.map.collection(name), operation, consistency);
+  }
+
   /** Likewise against the system's own collection, which has no name that a user could give. */
   onSystemCollection<T>(context: RequestContext, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
     return this.#on(context, () => this.map.systemCollection(), operation);
   }
 
-  async #on<T>(context: RequestContext, find: () => RoutedCollection | Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>): Promise<T> {
+  async #on<T>(context: RequestContext, find: () => RoutedCollection | Promise<RoutedCollection>, operation: (collection: RoutedCollection) => Promise<T>, consistency?: Consistency): Promise<T> {
+    const tokens = consistency?.level === 'session' ? consistency.tokens : [];
     for (;;) {
       context.signal.throwIfAborted();
       const known = find();
       const collection = known instanceof Promise || !isComplete(known) ? await this.#complete(context, known, find) : known;
+      if (tokens.some((token) => this.map.isUnheardOf(collection, token))) {
+        await withSignal(this.map.hearOf(collection, tokens), context.signal);
+        continue;
+      }
       try {
         return await operation(collection);
       } catch (error) {

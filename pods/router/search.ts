@@ -30,7 +30,7 @@ interface MissingShard {
 
 export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
   async function search(context: RequestContext, name: string, request: SearchRequest, place = ''): Promise<SearchAnswer> {
-    return routing.onCollection(context, name, async (collection) => {
+    return routing.onCollectionToRead(context, name, request.consistency, async (collection) => {
       checkSearch(collection, request, place);
       if (isOneAnswer(collection, request)) return askOnly(context, collection, request);
       let last: SearchAnswer | undefined;
@@ -40,7 +40,7 @@ export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
   }
 
   async function* stream(context: RequestContext, name: string, request: SearchRequest): AsyncGenerator<SearchAnswer> {
-    const collection = await routing.onCollection(context, name, (known) => Promise.resolve(known));
+    const collection = await routing.onCollectionToRead(context, name, request.consistency, (known) => Promise.resolve(known));
     checkSearch(collection, request, '');
     if (isOneAnswer(collection, request)) yield await askOnly(context, collection, request);
     else yield* fanOut(context, collection, request, true);

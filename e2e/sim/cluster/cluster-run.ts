@@ -12,6 +12,8 @@ import type { Mutations } from '../../../pods/kernel/mutations.ts';
 import type { Points } from '../../checker/durability.ts';
 import type { History } from '../../checker/history.ts';
 import { judge, type RunEnd } from '../../checker/judge.ts';
+import { checkWritesOfLives, whereAnswered } from '../../checker/lives.ts';
+import type { Violation } from '../../checker/violation.ts';
 import { tellOfAuthority } from './authority-story.ts';
 import { seenIn } from './contents.ts';
 import { FaultInjector } from './faults/fault-injector.ts';
@@ -242,12 +244,12 @@ class ClusterRun {
 
   #judgeHistories(end: RunEnd | undefined): void {
     const { life, lives } = this.#workload;
-    for (const { history, uid } of lives) {
-      const { violations, undecided, counts } = judge(history, uid === life?.uid ? end : undefined);
+    throwFirst(checkWritesOfLives(lives));
+    for (const [i, history] of whereAnswered(lives).entries()) {
+      const { violations, undecided, counts } = judge(history, lives[i] === life ? end : undefined);
       for (const [what, count] of Object.entries(counts)) this.#counts[what] = (this.#counts[what] ?? 0) + count;
       this.#counts['undecided ids'] = (this.#counts['undecided ids'] ?? 0) + undecided.length;
-      const [first] = violations;
-      if (first !== undefined) throw new BadHistory(first.promise, `${first.promise}: ${first.what}${violations.length > 1 ? ` (and ${violations.length - 1} more)` : ''}`);
+      throwFirst(violations);
     }
   }
 
@@ -377,6 +379,11 @@ class ClusterRun {
       histories: this.#workload.lives.map(({ history }) => history),
     };
   }
+}
+
+function throwFirst(violations: readonly Violation[]): void {
+  const [first] = violations;
+  if (first !== undefined) throw new BadHistory(first.promise, `${first.promise}: ${first.what}${violations.length > 1 ? ` (and ${violations.length - 1} more)` : ''}`);
 }
 
 function failureOf(error: Error): Failure {
