@@ -169,6 +169,23 @@ test(`at one ef a search looks at less where the nearest stand out, and at more 
   }
 });
 
+test(`vectors of very different lengths are found under euclidean, where a few long ones lie between all others (seed ${seed})`, async (context) => {
+  const [count, k] = [8_000, 1];
+  const points = new Points();
+  const index = await factory.create({ ...parameters, metric: 'euclidean' });
+  context.after(() => index.close());
+  const vectors = points.vectors(count);
+  for (let i = 0; i < count; i++) {
+    const length = Math.exp(4 * (points.random.fraction() - 0.5));
+    for (let at = 0; at < dimension; at++) vectors[i * dimension + at]! *= length;
+  }
+  for (let start = 0; start < count; start += 500) await index.add(range(start, 500), vectors.subarray(start * dimension, (start + 500) * dimension));
+  const { hits } = await index.search({ queries: vectors, k, ef: 64 });
+  const missed = hits.filter(({ labels }, i) => labels[0] !== i).length;
+  context.diagnostic(`${missed} of ${count} do not find themselves`);
+  assert.ok(missed < count / 100, `${missed} of ${count}`);
+});
+
 test('a checkpoint after the first is a delta, whole in its own directory; a base comes when the earlier one is gone', async (context) => {
   const points = new Points();
   const index = await opened(context);

@@ -1,8 +1,10 @@
 // Insertion: a node looks for its neighbours from the top down, chooses among the nearest those that are nearer to it than
-// to one another (algorithm 4 of the paper), and is put into their lists, where the same choice makes room.
+// to one another (algorithm 4 of the paper), keeps half as many as its degree in any case, and is put into their lists, where
+// the same choice makes room.
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "graph-walk.h"
@@ -62,6 +64,13 @@ void Graph::select(std::vector<Candidate>& candidates, size_t count, std::vector
   }
 }
 
+// Up to so many, with the nearest that were not chosen. Where one direction leads to all others, as it does to a vector much longer
+// than those around it, the choice leaves a node with one or two neighbours, and soon with no way to it.
+void Graph::fill(const std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& chosen) {
+  for (size_t i = 0; i < candidates.size() && chosen.size() < count; i++)
+    if (std::find(chosen.begin(), chosen.end(), candidates[i].slot) == chosen.end()) chosen.push_back(candidates[i].slot);
+}
+
 void Graph::writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots) {
   for (size_t i = 0; i < capacity; i++) links[i].store(i < slots.size() ? slots[i] : noSlot, std::memory_order_release);
 }
@@ -110,6 +119,7 @@ void Graph::join(uint32_t slot, const Query& query, uint32_t start, int startLev
     start = scratch.candidates.front().slot;
     select(scratch.candidates, parameters_.m, scratch.selected);
     chosen = scratch.selected;
+    fill(scratch.candidates, parameters_.m / 2, chosen);
     {
       Locked locked(*this, slot);
       Link* own = slots_.links(slot, at);

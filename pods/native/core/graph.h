@@ -146,6 +146,7 @@ class Graph {
 
   void collectCandidates(uint32_t except, Scratch& scratch) const;
   void select(std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& selected) const;
+  static void fill(const std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& chosen);
   void link(uint32_t from, uint32_t to, int level, Scratch& scratch);
   void writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots);
   bool repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratch& scratch);
