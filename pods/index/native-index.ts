@@ -37,9 +37,10 @@ export class NativeIndex implements VectorIndex {
   readonly #checkpoints: NativeCheckpoints;
   /** Ends when all additions so far have. */
   #additions: Promise<unknown> = Promise.resolve();
-  /** Calls that native threads still work on. */
+  /** Calls that native threads still work on, but for searches: those are too many for a Set, whose tables outlive them. */
   readonly #open = new Set<Promise<unknown>>();
   #searchCount = 0;
+  #onSearchesEnded: (() => void) | undefined;
   #end: ShoalError | undefined;
 
   private constructor({ core, exactDirectory }: NativeMeans, parameters: IndexParameters) {
@@ -140,10 +141,8 @@ export class NativeIndex implements VectorIndex {
         reject(signal!.reason as Error);
       };
       signal?.addEventListener('abort', abort, { once: true });
-      this.#open.add(found);
       const ended = (): void => {
-        this.#open.delete(found);
-        this.#searchCount--;
+        if (--this.#searchCount === 0) this.#onSearchesEnded?.();
         signal?.removeEventListener('abort', abort);
       };
       found.then(
@@ -169,6 +168,7 @@ export class NativeIndex implements VectorIndex {
       this.#end = new ShoalError('UNAVAILABLE', 'the index is closed');
       this.#core.close(this.#index);
     }
+    if (this.#searchCount > 0) this.#open.add(new Promise<void>((resolve) => (this.#onSearchesEnded = resolve)));
     await Promise.allSettled(this.#open);
   }
 
