@@ -19,32 +19,32 @@ export function authorizedApi(api: VectorApi): VectorApi {
   const { collections, points, search, feedback, keys, cluster } = api;
   return {
     collections: {
-      create: async (context, input) => (allow(context, 'admin', input.name), collections.create(context, input)),
+      create: async (context, input) => (allow(context, 'admin', input.name), await collections.create(context, input)),
       list: async (context) => {
         allow(context, 'read');
         return (await collections.list(context)).filter(({ spec }) => maySee(context.identity, spec.name));
       },
-      get: async (context, name) => (allow(context, 'read', name), collections.get(context, name)),
-      update: async (context, name, changes) => (allow(context, 'admin', name), collections.update(context, name, changes)),
-      delete: async (context, name) => (allow(context, 'admin', name), collections.delete(context, name)),
+      get: async (context, name) => (allow(context, 'read', name), await collections.get(context, name)),
+      update: async (context, name, changes) => (allow(context, 'admin', name), await collections.update(context, name, changes)),
+      delete: async (context, name) => (allow(context, 'admin', name), await collections.delete(context, name)),
     },
     points: {
-      upsert: async (context, collection, items) => (allow(context, 'write', collection), points.upsert(context, collection, items)),
-      delete: async (context, collection, items) => (allow(context, 'write', collection), points.delete(context, collection, items)),
-      deleteByFilter: async (context, collection, filter) => (allow(context, 'write', collection), points.deleteByFilter(context, collection, filter)),
-      changePayload: async (context, collection, changes) => (allow(context, 'write', collection), points.changePayload(context, collection, changes)),
-      get: async (context, collection, request) => (allow(context, 'read', collection), points.get(context, collection, request)),
-      scroll: async (context, collection, request) => (allow(context, 'read', collection), points.scroll(context, collection, request)),
-      count: async (context, collection, request) => (allow(context, 'read', collection), points.count(context, collection, request)),
+      upsert: async (context, collection, items) => (allow(context, 'write', collection), await points.upsert(context, collection, items)),
+      delete: async (context, collection, items) => (allow(context, 'write', collection), await points.delete(context, collection, items)),
+      deleteByFilter: async (context, collection, filter) => (allow(context, 'write', collection), await points.deleteByFilter(context, collection, filter)),
+      changePayload: async (context, collection, changes) => (allow(context, 'write', collection), await points.changePayload(context, collection, changes)),
+      get: async (context, collection, request) => (allow(context, 'read', collection), await points.get(context, collection, request)),
+      scroll: async (context, collection, request) => (allow(context, 'read', collection), await points.scroll(context, collection, request)),
+      count: async (context, collection, request) => (allow(context, 'read', collection), await points.count(context, collection, request)),
     },
     search: {
-      search: async (context, collection, request) => (allow(context, 'read', collection), search.search(context, collection, request)),
+      search: async (context, collection, request) => (allow(context, 'read', collection), await search.search(context, collection, request)),
       stream: (context, collection, request) => (allow(context, 'read', collection), search.stream(context, collection, request)),
-      batch: async (context, collection, requests) => (allow(context, 'read', collection), search.batch(context, collection, requests)),
+      batch: async (context, collection, requests) => (allow(context, 'read', collection), await search.batch(context, collection, requests)),
     },
     feedback: {
-      submit: async (context, item) => (allow(context, 'write', item.collection), feedback.submit(context, item)),
-      list: async (context, collection, page) => (allow(context, 'read', collection), feedback.list(context, collection, page)),
+      submit: async (context, item) => (allow(context, 'write', item.collection), await feedback.submit(context, item)),
+      list: async (context, collection, page) => (allow(context, 'read', collection), await feedback.list(context, collection, page)),
     },
     keys: {
       create: async (context, input) => {
@@ -64,9 +64,9 @@ export function authorizedApi(api: VectorApi): VectorApi {
       },
     },
     cluster: {
-      status: async (context) => (allow(context, 'admin'), cluster.status(context)),
-      backup: async (context, directory) => (allowEverywhere(context, 'admin'), cluster.backup(context, directory)),
-      verify: async (context) => (allowEverywhere(context, 'admin'), cluster.verify(context)),
+      status: async (context) => (allow(context, 'admin'), await cluster.status(context)),
+      backup: async (context, directory) => (allowEverywhere(context, 'admin'), await cluster.backup(context, directory)),
+      verify: async (context) => (allowEverywhere(context, 'admin'), await cluster.verify(context)),
     },
   };
 }

@@ -86,7 +86,7 @@ const anonymous: Identity = { subject: 'anonymous', actions: [], collections: []
 
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { metrics, logger, clock } = options;
-  const inFlight = new Set<Exchange>();
+  const inFlight = new ExchangesInFlight();
   let stopped = false;
   let whenIdle: (() => void) | undefined;
   metrics.observe('requestsInFlight', single(() => inFlight.size));
@@ -95,7 +95,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     inFlight,
     isStopped: () => stopped,
     ended(exchange) {
-      inFlight.delete(exchange);
+      inFlight.remove(exchange);
       if (inFlight.size === 0) whenIdle?.();
     },
   };
@@ -127,7 +127,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await idle(graceMs);
       if (inFlight.size === 0) return;
       logger.warn({ requests: inFlight.size }, 'requests did not end within the grace and are aborted');
-      for (const exchange of inFlight) exchange.deadline.shutDown();
+      for (const exchange of inFlight.all()) exchange.deadline.shutDown();
       await idle(limits.shutdownAnswerMs);
     },
     get inFlightCount() {
@@ -138,14 +138,44 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 
 interface PipelineState {
   readonly options: PipelineOptions;
-  readonly inFlight: ReadonlySet<Exchange>;
+  readonly inFlight: ExchangesInFlight;
   isStopped(): boolean;
-  ended(exchange: Exchange): void;
+  ended(exchange: RunningExchange): void;
+}
+
+/**
+ * Not a Set, which makes a table anew every few requests: each one that it left refers to the next, so that one in the old
+ * generation would keep all that came after it, with their requests, until a marking.
+ */
+class ExchangesInFlight {
+  readonly #exchanges: RunningExchange[] = [];
+
+  get size(): number {
+    return this.#exchanges.length;
+  }
+
+  add(exchange: RunningExchange): void {
+    exchange.place = this.#exchanges.push(exchange) - 1;
+  }
+
+  remove({ place }: RunningExchange): void {
+    const last = this.#exchanges.pop()!;
+    if (last.place === place) return;
+    this.#exchanges[place] = last;
+    last.place = place;
+  }
+
+  /** Those of now. */
+  all(): readonly RunningExchange[] {
+    return [...this.#exchanges];
+  }
 }
 
 class RunningExchange implements Exchange {
   readonly requestId: string;
   readonly deadline: Deadline;
+  /** Among those in flight. */
+  place = -1;
   readonly #pipeline: PipelineState;
   readonly #meter: OperationMeter;
   readonly #credential: string | undefined;

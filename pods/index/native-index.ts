@@ -23,6 +23,7 @@ import type {
 const storageNumbers: Readonly<Record<Quantization, number>> = { none: 0, int8: 1 };
 const doneResult = 0;
 const diskResult = 2;
+const once = { once: true };
 
 interface NativeMeans {
   readonly core: NativeCore;
@@ -37,9 +38,10 @@ export class NativeIndex implements VectorIndex {
   readonly #checkpoints: NativeCheckpoints;
   /** Ends when all additions so far have. */
   #additions: Promise<unknown> = Promise.resolve();
-  /** Calls that native threads still work on. */
+  /** Calls that native threads still work on, but for searches: those are too many for a Set, whose tables outlive them. */
   readonly #open = new Set<Promise<unknown>>();
   #searchCount = 0;
+  #onSearchesEnded: (() => void) | undefined;
   #end: ShoalError | undefined;
 
   private constructor({ core, exactDirectory }: NativeMeans, parameters: IndexParameters) {
@@ -125,32 +127,18 @@ export class NativeIndex implements VectorIndex {
     const answer = new Int32Array(answerHeader.length + queryCount * (1 + 2 * width));
     this.#searchCount++;
     const visitMax = filter === undefined ? Number.MAX_SAFE_INTEGER : graphVisitMax(facts);
-    const found = this.#core.search(this.#index, queries, answer, width, Math.max(ef, k), useScan ? 1 : 0, visitMax, filter?.words, filter?.count ?? size);
-    await this.#untilFound(found, answer, signal);
+    const cancel = (): void => void Atomics.store(answer, answerHeader.cancelled, 1);
+    signal?.addEventListener('abort', cancel, once);
+    try {
+      await this.#core.search(this.#index, queries, answer, width, Math.max(ef, k), useScan ? 1 : 0, visitMax, filter?.words, filter?.count ?? size);
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      if (--this.#searchCount === 0) this.#onSearchesEnded?.();
+    }
+    signal?.throwIfAborted();
     this.#throwIfEnded();
     if (answer[answerHeader.failed] !== 0) throw new ShoalError('UNAVAILABLE', 'there is not enough memory for the search');
     return unpacked(answer, queryCount, width);
-  }
-
-  /** The search's end, or the signal's reason as soon as it aborts. */
-  #untilFound(found: Promise<void>, answer: Int32Array, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        Atomics.store(answer, answerHeader.cancelled, 1);
-        reject(signal!.reason as Error);
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#open.add(found);
-      const ended = (): void => {
-        this.#open.delete(found);
-        this.#searchCount--;
-        signal?.removeEventListener('abort', abort);
-      };
-      found.then(
-        () => (ended(), resolve()),
-        (error: unknown) => (ended(), reject(error as Error)),
-      );
-    });
   }
 
   async checkpoint(directory: string): Promise<readonly CheckpointPart[]> {
@@ -168,6 +156,7 @@ export class NativeIndex implements VectorIndex {
     if (this.#end === undefined) {
       this.#end = new ShoalError('UNAVAILABLE', 'the index is closed');
       this.#core.close(this.#index);
+      if (this.#searchCount > 0) this.#open.add(new Promise<void>((resolve) => (this.#onSearchesEnded = resolve)));
     }
     await Promise.allSettled(this.#open);
   }

@@ -37,6 +37,8 @@ export function beginServer<Config extends { readonly logLevel: LogLevel }>(
     return 2;
   }
   setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`);
+  // V8 would make objects in the old generation whose like have survived there before: dead ones that keep whole requests.
+  setFlagsFromString('--no-allocation-site-pretenuring');
   const logger = processLogger(config.logLevel);
   const shutdown = createShutdown(systemClock, logger);
   exitOnSignals(process, shutdown, systemClock);

@@ -29,10 +29,10 @@ interface MissingShard {
 }
 
 export function createSearchApi(routing: Routing, clock: Clock): SearchApi {
-  async function search(context: RequestContext, name: string, request: SearchRequest, place = ''): Promise<SearchAnswer> {
+  function search(context: RequestContext, name: string, request: SearchRequest, place = ''): Promise<SearchAnswer> {
     return routing.onCollectionToRead(context, name, request.consistency, async (collection) => {
       checkSearch(collection, request, place);
-      if (isOneAnswer(collection, request)) return askOnly(context, collection, request);
+      if (isOneAnswer(collection, request)) return await askOnly(context, collection, request);
       let last: SearchAnswer | undefined;
       for await (const answer of fanOut(context, collection, request, false)) last = answer;
       return last!;

@@ -19,10 +19,6 @@ const retryCountMax = 16;
 const scrollSliceCountMin = 16;
 const scrollSliceCountMax = 256;
 
-interface KnownHit extends Pick<ShardHit, 'id' | 'score' | 'version'> {
-  readonly label: number;
-}
-
 interface FoundHits {
   readonly hits: readonly ShardHit[];
   readonly isWhole: boolean;
@@ -114,23 +110,25 @@ export class ShardReader {
   #hits({ labels, distances }: PointSearchResult, request: ShardSearch): FoundHits | Promise<FoundHits> {
     const table = this.#replica.state.labels;
     const { metric } = this.#replica.spec;
-    const known: KnownHit[] = [];
+    const live: number[] = [];
+    const hits: ShardHit[] = [];
     let isWhole = true;
     for (let i = 0; i < labels.length; i++) {
       const score = scoreFromDistance(metric, distances[i]!);
       if (request.scoreThreshold !== undefined && score < request.scoreThreshold) break;
       const label = labels[i]!;
       // A label that died since the index answered is not reused before this read ends, so it can still be told.
-      if (table.isLive(label)) known.push({ label, id: table.id(label), score, version: table.version(label) });
-      else isWhole = false;
+      if (table.isLive(label)) {
+        live.push(label);
+        hits.push({ id: table.id(label), score, version: table.version(label) });
+      } else isWhole = false;
     }
-    if (request.includePayload || request.includeVector) return this.#hitsWithParts(known, isWhole, request);
-    return { hits: known.map(({ id, score, version }) => ({ id, score, version })), isWhole };
+    if (request.includePayload || request.includeVector) return this.#hitsWithParts(live, hits, isWhole, request);
+    return { hits, isWhole };
   }
 
-  async #hitsWithParts(known: readonly KnownHit[], isWhole: boolean, parts: PointParts): Promise<FoundHits> {
+  async #hitsWithParts(labels: readonly number[], known: readonly ShardHit[], isWhole: boolean, parts: PointParts): Promise<FoundHits> {
     const { points } = this.#replica.state;
-    const labels = known.map(({ label }) => label);
     const [payloads, vectors] = await Promise.all([
       parts.includePayload ? points.payloads(labels) : undefined,
       parts.includeVector ? points.vectors(labels) : undefined,
@@ -186,7 +184,8 @@ export class ShardReader {
   }
 
   async #read<T>(context: ShardContext, consistency: Consistency, read: () => Promise<T>): Promise<T> {
-    await this.#replica.readBarrier(consistency, context.signal);
+    const barrier = this.#replica.readBarrier(consistency, context.signal);
+    if (barrier !== undefined) await barrier;
     const epoch = this.#replica.epochs.begin();
     try {
       return await read();

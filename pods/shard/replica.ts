@@ -7,7 +7,7 @@ import { asShoalError, ShoalError } from '../kernel/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Mutations } from '../kernel/mutations.ts';
 import type { CollectionSpec } from '../domain/collection.ts';
-import type { Consistency } from '../domain/consistency.ts';
+import type { Consistency, ConsistencyToken } from '../domain/consistency.ts';
 import type { ReplicaReport } from '../domain/pod-service.ts';
 import type { ShardStatistics } from '../domain/shard-statistics.ts';
 import { withSignal } from '../kernel/deadline.ts';
@@ -208,18 +208,11 @@ export class ShardReplica {
     return this.#writes.write(request);
   }
 
-  /** Rule R1 and tokens: resolves when a read may look. */
-  async readBarrier(consistency: Consistency, signal: AbortSignal): Promise<void> {
-    if (consistency.level === 'linearizable') {
-      this.#checkServing();
-      const commitSeq = await withSignal(this.#driver.readRound(), signal);
-      return this.#applied.reaches(commitSeq, signal);
-    }
+  /** Rule R1 and tokens: resolves when a read may look. No promise where it may at once. */
+  readBarrier(consistency: Consistency, signal: AbortSignal): void | Promise<void> {
+    if (consistency.level === 'linearizable') return this.#confirmLeading(signal);
     this.#checkReadable();
-    if (consistency.level === 'eventual') return;
-    for (const token of consistency.tokens) {
-      if (token.shardUID === this.shardUID) await this.#applied.reaches(token.seq, signal);
-    }
+    if (consistency.level === 'session') return this.#reachTokens(consistency.tokens, signal);
   }
 
   /** Takes over what may change of a collection; resolves when new payload indexes answer. */
@@ -301,6 +294,18 @@ export class ShardReplica {
     const isMember = role.kind === 'backup' && role.matchedSeq > 0 && isInSync(authority, self);
     this.#memberFromSeq = isMember ? (this.#memberFromSeq ?? role.leaderCommitSeq) : undefined;
     if (role.kind !== 'backup') this.#loop.hurry();
+  }
+
+  async #confirmLeading(signal: AbortSignal): Promise<void> {
+    this.#checkServing();
+    const commitSeq = await withSignal(this.#driver.readRound(), signal);
+    await this.#applied.reaches(commitSeq, signal);
+  }
+
+  async #reachTokens(tokens: readonly ConsistencyToken[], signal: AbortSignal): Promise<void> {
+    for (const token of tokens) {
+      if (token.shardUID === this.shardUID) await this.#applied.reaches(token.seq, signal);
+    }
   }
 
   #onApplied(): void {

@@ -51,6 +51,7 @@ function writeMessage({ items, tokens }: WriteAnswer): wire.UpsertPointsResponse
   return { items: items.map(({ id, outcome, version }) => ({ id, outcome, version: versionMessage(version) })), tokens: tokenMessages(tokens) };
 }
 
-function pointMessage({ id, version, vector, payload, text }: PointView, pack: boolean): wire.Point {
-  return { id, ...vectorMessage(vector, pack), payload, text, version: BigInt(version) };
+function pointMessage({ id, version, vector: found, payload, text }: PointView, pack: boolean): wire.Point {
+  const { vector, packedVector } = vectorMessage(found, pack);
+  return { id, vector, packedVector, payload, text, version: BigInt(version) };
 }

@@ -63,8 +63,9 @@ function answerMessage({ hits, shards, partial }: SearchAnswer, { packVectors }:
   return { hits: hits.map((hit) => hitMessage(hit, packVectors)), shards: shards.map(workMessage), partial };
 }
 
-function hitMessage({ id, score, version, vector, payload, text: pointText }: SearchHit, pack: boolean): wire.SearchHit {
-  return { id, score, version: BigInt(version), ...vectorMessage(vector, pack), payload, text: pointText };
+function hitMessage({ id, score, version, vector: found, payload, text: pointText }: SearchHit, pack: boolean): wire.SearchHit {
+  const { vector, packedVector } = vectorMessage(found, pack);
+  return { id, score, version: BigInt(version), vector, packedVector, payload, text: pointText };
 }
 
 function workMessage({ shardUID, index, answered, because, plan, visitedCount, tookMs, seq }: ShardWork): wire.ShardWork {

@@ -39,7 +39,7 @@ export interface CallBounds {
 }
 
 const handled = Symbol('call');
-type CallStream = ServerHttp2Stream & { [handled]?: Call };
+type CallStream = ServerHttp2Stream & { [handled]?: Call | undefined };
 
 const respondOptions = { waitForTrailers: true, sendDate: false };
 const endOptions = { endStream: true, sendDate: false };
@@ -110,6 +110,7 @@ export class Call implements MessageSink {
     this.#state = 'ended';
     refuse(this.#stream, trailersOnly(status, message, metadata), this.#requestHasEnded);
     this.#readNoMore();
+    this.#leave();
   }
 
   holdBack(): void {
@@ -156,11 +157,13 @@ export class Call implements MessageSink {
     this.#readNoMore();
     if (this.#state !== 'ended') this.#handler.onCancel();
     this.#state = 'ended';
+    this.#leave();
   }
 
   sendTrailers(): void {
     if (this.#trailers === undefined) return;
     this.#stream.sendTrailers(this.#trailers);
+    this.#leave();
     // Node sends them with the next turn of its loop, so what still comes of the request is refused after that.
     if (!this.#requestHasEnded) setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
   }
@@ -183,6 +186,11 @@ export class Call implements MessageSink {
     if (last === undefined) stream.end();
     else stream.end(last);
     if (stream.writableLength > (last === undefined ? 0 : firstWindowBytes)) this.#expectToBeTaken();
+  }
+
+  /** What the stream still tells is of no concern. It may outlive several collections of garbage, and the request shall not. */
+  #leave(): void {
+    this.#stream[handled] = undefined;
   }
 
   /** What still comes is dropped; held back, it would keep the stream, and with it the connection, from ending. */
@@ -210,19 +218,19 @@ export function refuse(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders, 
 
 // One function for all calls each: a listener that is made for every call costs more than finding the call.
 function onData(this: CallStream, chunk: Buffer): void {
-  this[handled]!.received(chunk);
+  this[handled]?.received(chunk);
 }
 
 function onEnd(this: CallStream): void {
-  this[handled]!.receivedEnd();
+  this[handled]?.receivedEnd();
 }
 
 function onAborted(this: CallStream): void {
-  this[handled]!.aborted();
+  this[handled]?.aborted();
 }
 
 function onWantTrailers(this: CallStream): void {
-  this[handled]!.sendTrailers();
+  this[handled]?.sendTrailers();
 }
 
 /** Of a connection or a stream that broke: the call learns it from 'aborted'. */

@@ -9,6 +9,7 @@
  * and a message is a byte (1: compressed), its length in 4 bytes, big-endian, and its bytes. DATA frames end anywhere.
  */
 
+import { sensitiveHeaders } from 'node:http2';
 import type { OutgoingHttpHeaders } from 'node:http2';
 
 export const prefixBytes = 5;
@@ -20,30 +21,22 @@ export const unimplementedStatus = 12;
 /** What the server can read. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 
-export const responseHeaders: OutgoingHttpHeaders = withoutPrototype({
-  ':status': 200,
-  'content-type': 'application/grpc+proto',
-  'grpc-accept-encoding': acceptedEncodings,
-  'grpc-encoding': 'identity',
-});
+/** Names and values in turns, which Node takes as they are; an object it copies for every answer. */
+export const responseHeaders: readonly string[] = [':status', '200', 'content-type', 'application/grpc+proto', 'grpc-accept-encoding', acceptedEncodings, 'grpc-encoding', 'identity'];
 
 /** Trailing metadata, and where nothing was sent before, leading at the same time. */
 export type Trailers = Readonly<Record<string, string>>;
 
+/** Metadata differs from call to call: in HPACK's table it would only push out what does not, on both sides. */
 export function trailersOf(status: number, message: string, metadata: Trailers | undefined): OutgoingHttpHeaders {
-  const trailers = withoutPrototype({ 'grpc-status': status });
+  const trailers: OutgoingHttpHeaders = { 'grpc-status': status, ...metadata, [sensitiveHeaders]: Object.keys(metadata ?? {}) };
   if (message !== '') trailers['grpc-message'] = encodeMessage(message);
-  return Object.assign(trailers, metadata);
+  return trailers;
 }
 
 /** An answer without messages. */
 export function trailersOnly(status: number, message: string, metadata: Trailers | undefined): OutgoingHttpHeaders {
-  const headers = withoutPrototype({ ':status': 200, 'content-type': 'application/grpc+proto', 'grpc-accept-encoding': acceptedEncodings });
-  return Object.assign(headers, trailersOf(status, message, metadata));
-}
-
-function withoutPrototype(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  return Object.assign(Object.create(null) as OutgoingHttpHeaders, headers);
+  return { ':status': 200, 'content-type': 'application/grpc+proto', 'grpc-accept-encoding': acceptedEncodings, ...trailersOf(status, message, metadata) };
 }
 
 /** Whether messages of this type are protobuf messages of gRPC. Parameters are ignored. */
