@@ -28,7 +28,7 @@ Calls::Calls(napi_env env) : env_(env) {
   wake_.data = turnEnd_.data = noWait_.data = this;
   // Only calls under way keep the process.
   uv_unref(handleOf(&wake_));
-  napi_value name;
+  napi_value name = nullptr;
   napi_create_string_utf8(env, "shoal vector core", NAPI_AUTO_LENGTH, &name);
   napi_async_init(env, nullptr, name, &context_);
   napi_add_async_cleanup_hook(env, &Calls::onCleanup, this, &cleanup_);
@@ -39,9 +39,8 @@ Calls::Call* Calls::begin(napi_env env, std::initializer_list<napi_value> kept, 
   Call* call = new Call();
   napi_create_promise(env, &call->deferred, promise);
   for (napi_value value : kept) {
-    napi_ref reference;
-    napi_create_reference(env, value, 1, &reference);
-    call->kept.push_back(reference);
+    napi_ref reference = nullptr;
+    if (napi_create_reference(env, value, 1, &reference) == napi_ok) call->kept.push_back(reference);
   }
   std::lock_guard<std::mutex> lock(mutex_);
   if (openCount_++ == 0) uv_ref(handleOf(&wake_));
@@ -113,14 +112,15 @@ void Calls::resolveEnded() {
   }
   napi_handle_scope scope;
   napi_open_handle_scope(env_, &scope);
-  napi_value ignored;
+  napi_value ignored = nullptr;
   napi_get_undefined(env_, &ignored);
   napi_callback_scope callback;
   napi_open_callback_scope(env_, ignored, context_, &callback);
   for (Ended& one : ended) {
     napi_handle_scope each;
     napi_open_handle_scope(env_, &each);
-    napi_resolve_deferred(env_, one.call->deferred, one.answer(env_));
+    const napi_value answer = one.answer(env_);
+    if (one.call->deferred != nullptr) napi_resolve_deferred(env_, one.call->deferred, answer);
     for (napi_ref reference : one.call->kept) napi_delete_reference(env_, reference);
     delete one.call;
     napi_close_handle_scope(env_, each);

@@ -27,7 +27,8 @@ class Calls : public PauseListener {
   // What a call resolves to, made in the event loop's thread.
   using Answer = std::function<napi_value(napi_env)>;
   struct Call {
-    napi_deferred deferred;
+    // Null in a thread that is being ended.
+    napi_deferred deferred = nullptr;
     std::vector<napi_ref> kept;
   };
   // Who has an answer that may wait is a thread of the pool, and tells of its pause.

@@ -1,5 +1,8 @@
 // What JavaScript sees of the core. The adapter on the other side (native-core.ts) gives the types; this file believes that
 // they are right, checks lengths, and decides nothing.
+//
+// In a thread that is being ended, calls of Node-API that could run JavaScript fail, from any moment on: whatever they were to
+// set stays null, and nobody sees what is returned.
 
 #include <node_api.h>
 #ifdef __GLIBC__
@@ -45,13 +48,13 @@ static double numberOf(napi_env env, napi_value value) {
 }
 
 static napi_value numberTo(napi_env env, double number) {
-  napi_value value;
+  napi_value value = nullptr;
   napi_create_double(env, number, &value);
   return value;
 }
 
 static napi_value undefinedIn(napi_env env) {
-  napi_value value;
+  napi_value value = nullptr;
   napi_get_undefined(env, &value);
   return value;
 }
@@ -65,7 +68,7 @@ static std::string stringOf(napi_env env, napi_value value) {
 }
 
 static napi_value stringTo(napi_env env, const std::string& text) {
-  napi_value value;
+  napi_value value = nullptr;
   napi_create_string_utf8(env, text.data(), text.size(), &value);
   return value;
 }
@@ -111,12 +114,13 @@ static napi_value create(napi_env env, napi_callback_info info) {
     throwError(env, problem.what());
     return nullptr;
   }
-  napi_value value;
-  napi_create_external(env, handle, [](napi_env, void* data, void*) {
+  napi_value value = nullptr;
+  const napi_status status = napi_create_external(env, handle, [](napi_env, void* data, void*) {
     Handle* handle = static_cast<Handle*>(data);
     if (handle->index != nullptr) handle->index->abandon();
     delete handle;
   }, nullptr, &value);
+  if (status != napi_ok) delete handle;
   return value;
 }
 
@@ -132,7 +136,7 @@ static napi_value closeIndex(napi_env env, napi_callback_info info) {
 
 // [result, problem]; result 0 is done, 1 for lack of memory, 2 of the disk
 static napi_value additionTo(napi_env env, int result, const std::string& problem) {
-  napi_value array;
+  napi_value array = nullptr;
   napi_create_array_with_length(env, 2, &array);
   napi_set_element(env, array, 0, numberTo(env, result));
   napi_set_element(env, array, 1, stringTo(env, problem));
@@ -151,7 +155,7 @@ static napi_value add(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {vectors.buffer}, &promise);
   const auto done = [&calls, call, index = index->shared_from_this()](AddJob& job) {
     const int result = !job.hasFailed() ? 0 : job.isDiskProblem() ? 2 : 1;
@@ -214,7 +218,7 @@ static napi_value search(napi_env env, napi_callback_info info) {
   request.labels = request.counts + request.queryCount;
   request.distances = reinterpret_cast<float*>(request.labels + request.queryCount * request.k);
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {answer.buffer}, &promise);
   const auto done = [&calls, call, words](SearchJob& job) {
     words[1] = job.hasScanned() ? 1 : 0;
@@ -281,9 +285,9 @@ static napi_value labelsOf(napi_env env, napi_callback_info info) {
   Index* index = indexOf(env, arguments[0]);
   if (index == nullptr) return nullptr;
   const std::vector<uint32_t> labels = index->labels();
-  void* data;
-  napi_value buffer, array;
-  napi_create_arraybuffer(env, labels.size() * 4, &data, &buffer);
+  void* data = nullptr;
+  napi_value buffer = nullptr, array = nullptr;
+  if (napi_create_arraybuffer(env, labels.size() * 4, &data, &buffer) != napi_ok) return nullptr;
   if (!labels.empty()) std::memcpy(data, labels.data(), labels.size() * 4);
   napi_create_typedarray(env, napi_uint32_array, labels.size(), buffer, 0, &array);
   return array;
@@ -294,7 +298,7 @@ static napi_value facts(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Index* index = indexOf(env, arguments[0]);
   if (index == nullptr) return nullptr;
-  napi_value array;
+  napi_value array = nullptr;
   napi_create_array_with_length(env, 3, &array);
   const double numbers[] = {double(index->memoryBytes()), double(index->removedCount()), index->isRepairing() ? 1.0 : 0.0};
   for (uint32_t i = 0; i < 3; i++) napi_set_element(env, array, i, numberTo(env, numbers[i]));
@@ -307,14 +311,14 @@ static napi_value repaired(napi_env env, napi_callback_info info) {
   Index* index = indexOf(env, arguments[0]);
   if (index == nullptr) return nullptr;
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {}, &promise);
   index->whenRepaired([&calls, call] { calls.end(call, undefinedIn); });
   return promise;
 }
 
 static napi_value outcomeTo(napi_env env, const ImageOutcome& outcome) {
-  napi_value array;
+  napi_value array = nullptr;
   napi_create_array_with_length(env, 4, &array);
   napi_set_element(env, array, 0, numberTo(env, int(outcome.result)));
   napi_set_element(env, array, 1, stringTo(env, outcome.problem));
@@ -329,8 +333,13 @@ static napi_value takeSnapshot(napi_env env, napi_callback_info info) {
   Index* index = indexOf(env, arguments[0]);
   if (index == nullptr) return nullptr;
   index->holdSlots(true);
-  napi_value value;
-  napi_create_external(env, new LabelSnapshot(index->snapshot()), [](napi_env, void* data, void*) { delete static_cast<LabelSnapshot*>(data); }, nullptr, &value);
+  LabelSnapshot* const snapshot = new LabelSnapshot(index->snapshot());
+  napi_value value = nullptr;
+  const napi_status status = napi_create_external(env, snapshot, [](napi_env, void* data, void*) { delete static_cast<LabelSnapshot*>(data); }, nullptr, &value);
+  if (status != napi_ok) {
+    index->holdSlots(false);
+    delete snapshot;
+  }
   return value;
 }
 
@@ -345,7 +354,7 @@ static napi_value write(napi_env env, napi_callback_info info) {
   LabelSnapshot* snapshot = static_cast<LabelSnapshot*>(data);
   const bool isBase = numberOf(env, arguments[2]) != 0;
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {arguments[1]}, &promise);
   std::thread([&calls, call, snapshot, isBase, index = index->shared_from_this(), path = stringOf(env, arguments[3])] {
     const ImageOutcome outcome = writeImage(*index, *snapshot, isBase, path);
@@ -364,7 +373,7 @@ static napi_value read(napi_env env, napi_callback_info info) {
   napi_get_array_length(env, arguments[1], &count);
   std::vector<ImagePart> parts(count);
   for (uint32_t i = 0; i < count; i++) {
-    napi_value element;
+    napi_value element = nullptr;
     napi_get_element(env, arguments[1], i, &element);
     parts[i].path = stringOf(env, element);
     napi_get_element(env, arguments[2], i, &element);
@@ -373,7 +382,7 @@ static napi_value read(napi_env env, napi_callback_info info) {
     parts[i].checksum = uint32_t(numberOf(env, element));
   }
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {}, &promise);
   std::thread([&calls, call, index = index->shared_from_this(), parts = std::move(parts)] {
     const ImageOutcome outcome = readImages(*index, parts);
@@ -386,7 +395,7 @@ static napi_value read(napi_env env, napi_callback_info info) {
 // part of the heap is locked, so that is not done in the event loop's thread; it waits only if it allocates meanwhile.
 static napi_value returnFreedMemory(napi_env env, napi_callback_info) {
   Calls& calls = callsOf(env);
-  napi_value promise;
+  napi_value promise = nullptr;
   Calls::Call* call = calls.begin(env, {}, &promise);
   std::thread([&calls, call] {
 #ifdef __GLIBC__
@@ -436,7 +445,7 @@ static napi_value init(napi_env env, napi_value exports) {
       {"labels", labelsOf},   {"size", sizeOf},       {"facts", facts},        {"distances", distances}, {"snapshot", takeSnapshot}, {"write", write}, {"read", read},
       {"repaired", repaired}, {"returnFreedMemory", returnFreedMemory}, {"setThreads", setThreads}, {"kernelName", kernelName}, {"compare", compare}};
   for (const auto& [name, callback] : functions) {
-    napi_value function;
+    napi_value function = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
     napi_set_named_property(env, exports, name, function);
   }
