@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "prefetch.h"
+
 namespace shoal {
 
 class ExactRows {
@@ -25,6 +27,8 @@ class ExactRows {
     const char* chunk = chunks_[slot >> shift].load(std::memory_order_relaxed);
     return reinterpret_cast<const float*>(chunk + size_t(slot & ((1u << shift) - 1)) * rowBytes_);
   }
+
+  void prefetchRow(uint32_t slot) const { prefetchVector(row(slot), rowBytes_); }
 
  private:
   static constexpr uint32_t shift = 14;

@@ -51,7 +51,7 @@ void Graph::measureGrowth(Scratch& scratch) {
   options.visitMax = constructionVisitMax();
   for (size_t i = 0; i < sampleCount && count > 0; i++) {
     const uint32_t slot = uint32_t(uint64_t(i) * count / sampleCount);
-    if (slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    if (!slots_.isLiveNode(slot)) continue;
     search(queryOf(slot), options, scratch);
     std::vector<float> distances;
     scratch.pool.forEachAnswer([&](float distance, uint32_t) { distances.push_back(distance); });

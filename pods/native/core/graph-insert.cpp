@@ -79,23 +79,22 @@ void Graph::link(uint32_t from, uint32_t to, int level, Scratch& scratch) {
   Link* links = slots_.links(from, level);
   if (links == nullptr) return;
   const uint32_t capacity = slots_.capacity(level);
-  scratch.resizeBatch(capacity + 1);
   Locked locked(*this, from);
-  size_t count = 0;
-  for (; count < capacity; count++) {
-    const uint32_t slot = links[count].load(std::memory_order_relaxed);
+  uint32_t taken = 0;
+  for (; taken < capacity; taken++) {
+    const uint32_t slot = links[taken].load(std::memory_order_relaxed);
     if (slot == noSlot) break;
     if (slot == to) return;
-    scratch.slots[count] = slot;
-    scratch.rows[count] = slots_.row(slot);
   }
-  if (count < capacity) {
-    links[count].store(to, std::memory_order_release);
+  if (taken < capacity) {
+    links[taken].store(to, std::memory_order_release);
     slots_.markChanged(from, linksChanged);
     return;
   }
-  scratch.slots[count] = to;
-  scratch.rows[count++] = slots_.row(to);
+  scratch.resizeBatch(capacity + 1);
+  size_t count = 0;
+  for (uint32_t i = 0; i < capacity; i++) gather(links[i].load(std::memory_order_relaxed), count, scratch);
+  gather(to, count, scratch);
   distancesTo(queryOf(from), count, scratch);
   std::vector<Candidate>& candidates = scratch.candidates;
   candidates.resize(count);
@@ -132,6 +131,7 @@ void Graph::join(uint32_t slot, const Query& query, uint32_t start, int startLev
       writeLinks(own, slots_.capacity(at), chosen);
       slots_.markChanged(slot, linksChanged);
     }
+    for (uint32_t other : chosen) slots_.prefetchLinks(other, at);
     for (uint32_t other : chosen) link(other, slot, at, scratch);
   }
 }
@@ -171,7 +171,7 @@ uint32_t Graph::anyLive(uint32_t except) {
   const uint32_t start = lastLive_.load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t slot = (start + i) % count;
-    if (slot == except || slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    if (slot == except || !slots_.isLiveNode(slot)) continue;
     lastLive_.store(slot, std::memory_order_relaxed);
     return slot;
   }

@@ -51,13 +51,11 @@ bool Graph::repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratc
   }
 
   scratch.resizeBatch(candidates.size());
-  for (size_t i = 0; i < candidates.size(); i++) {
-    scratch.slots[i] = candidates[i];
-    scratch.rows[i] = slots_.row(candidates[i]);
-  }
-  distancesTo(queryOf(slot), candidates.size(), scratch);
-  scratch.candidates.resize(candidates.size());
-  for (size_t i = 0; i < candidates.size(); i++) scratch.candidates[i] = {scratch.distances[i], candidates[i]};
+  size_t count = 0;
+  for (uint32_t candidate : candidates) gather(candidate, count, scratch);
+  distancesTo(queryOf(slot), count, scratch);
+  scratch.candidates.resize(count);
+  for (size_t i = 0; i < count; i++) scratch.candidates[i] = {scratch.distances[i], candidates[i]};
   std::sort(scratch.candidates.begin(), scratch.candidates.end(), [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
   select(scratch.candidates, capacity, scratch.selected);
   std::vector<uint32_t> chosen = scratch.selected;
@@ -132,7 +130,7 @@ size_t Graph::reconnectUnreachable(Scratch& scratch) {
   const uint32_t count = slotCount();
   std::vector<std::vector<uint32_t>> byLevel(size_t(entry_.load() >> 32) + 1);
   for (uint32_t slot = 0; slot < count; slot++) {
-    if (slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    if (!slots_.isLiveNode(slot)) continue;
     for (int level = std::min(slots_.level(slot), int(byLevel.size()) - 1); level >= 0; level--) byLevel[size_t(level)].push_back(slot);
   }
   size_t reconnected = 0;
@@ -211,7 +209,7 @@ void Graph::replaceEntry(const SlotSet& retired) {
   uint64_t best = noEntry;
   const uint32_t count = slotCount();
   for (uint32_t slot = 0; slot < count; slot++) {
-    if (slots_.state(slot).load(std::memory_order_acquire) != SlotState::Linked || !slots_.isLive(slot)) continue;
+    if (!slots_.isLiveNode(slot)) continue;
     const int level = slots_.level(slot);
     if (best == noEntry || level > int(best >> 32)) best = entryOf(slot, level);
   }

@@ -34,8 +34,7 @@ uint32_t Graph::descend(const Query& query, uint32_t slot, int from, int to, Scr
       for (uint32_t i = 0; i < slots_.capacity(level); i++) {
         const uint32_t next = links[i].load(std::memory_order_acquire);
         if (next == noSlot) break;
-        scratch.slots[count] = next;
-        scratch.rows[count++] = slots_.row(next);
+        gather(next, count, scratch);
       }
       distancesTo(query, count, scratch);
       for (size_t i = 0; i < count; i++) {
@@ -58,7 +57,7 @@ WalkOutcome Graph::walkAllowed(const Query& query, uint32_t start, const WalkOpt
   scratch.resizeBatch(2 * capacity);
   visited.reset(slotCount());
   pool.reset(options.breadth);
-  const auto isAllowed = [&](uint32_t slot) { return options.filter->has(slots_.label(slot).load(std::memory_order_acquire)); };
+  const auto isAllowed = [&](uint32_t slot) { return options.filter->has(slots_.label(slot)); };
   visited.add(start);
   pool.insert(distanceTo(query, start), start, isAllowed(start));
   WalkOutcome outcome;
@@ -68,22 +67,16 @@ WalkOutcome Graph::walkAllowed(const Query& query, uint32_t start, const WalkOpt
     if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed) != 0) break;
     size_t count = 0;
     refused.clear();
-    const auto take = [&](uint32_t next) {
-      const char* row = slots_.row(next);
-      for (size_t at = 0; at < fetchedAhead; at += 64) __builtin_prefetch(row + at);
-      scratch.slots[count] = next;
-      scratch.rows[count++] = row;
-    };
     const Link* links = slots_.bottomLinks(slot);
     for (uint32_t i = 0; i < capacity; i++) {
       const uint32_t next = links[i].load(std::memory_order_acquire);
       if (next == noSlot) break;
       if (isAllowed(next)) {
-        if (visited.add(next)) take(next);
+        if (visited.add(next)) gather(next, count, scratch);
       } else {
         // Not marked as seen: it may still have to be a way through.
         refused.push_back(next);
-        __builtin_prefetch(slots_.bottomLinks(next));
+        slots_.prefetchLinks(next, 0);
       }
     }
     for (size_t r = 0; r < refused.size() && count < wanted; r++) {
@@ -91,14 +84,16 @@ WalkOutcome Graph::walkAllowed(const Query& query, uint32_t start, const WalkOpt
       for (uint32_t i = 0; i < capacity && count < wanted; i++) {
         const uint32_t next = beyond[i].load(std::memory_order_acquire);
         if (next == noSlot) break;
-        if (isAllowed(next) && visited.add(next)) take(next);
+        if (isAllowed(next) && visited.add(next)) gather(next, count, scratch);
       }
     }
     const size_t allowedCount = count;
     if (pool.answerCount() < options.breadth.most && allowedCount < slots_.m() / 2) {
       for (uint32_t next : refused)
-        if (visited.add(next)) take(next);
+        if (visited.add(next)) gather(next, count, scratch);
     }
+    uint32_t ahead;
+    if (pool.peekNext(ahead)) slots_.prefetchLinks(ahead, 0);
     distancesTo(query, count, scratch);
     for (size_t i = 0; i < count; i++) {
       if (!(scratch.distances[i] < pool.bound())) continue;
@@ -122,7 +117,7 @@ WalkOutcome Graph::search(const Query& query, const WalkOptions& options, Scratc
     return walk(query, start, 0, options, [&](uint32_t slot) { return slots_.isLive(slot); }, scratch);
   }
   if (options.selectivity < twoHopSelectivity) return walkAllowed(query, start, options, scratch);
-  const auto accept = [&](uint32_t slot) { return options.filter->has(slots_.label(slot).load(std::memory_order_acquire)); };
+  const auto accept = [&](uint32_t slot) { return options.filter->has(slots_.label(slot)); };
   return walk(query, start, 0, options, accept, scratch);
 }
 

@@ -5,9 +5,6 @@
 
 namespace shoal {
 
-// Of each row that will be compared, as much is fetched while the links are read.
-constexpr size_t fetchedAhead = 128;
-
 template <class Accept>
 WalkOutcome Graph::walk(const Query& query, uint32_t start, int level, const WalkOptions& options, const Accept& accept, Scratch& scratch) const {
   NearestPool& pool = scratch.pool;
@@ -28,23 +25,16 @@ WalkOutcome Graph::walk(const Query& query, uint32_t start, int level, const Wal
     for (uint32_t i = 0; i < capacity; i++) {
       const uint32_t next = links[i].load(std::memory_order_acquire);
       if (next == noSlot) break;
-      if (!visited.add(next)) continue;
-      const char* row = slots_.row(next);
-      for (size_t at = 0; at < fetchedAhead; at += 64) __builtin_prefetch(row + at);
-      scratch.slots[count] = next;
-      scratch.rows[count++] = row;
+      if (visited.add(next)) gather(next, count, scratch);
     }
+    // Mostly none of these is nearer than the next candidate, and its links are there when they are wanted.
+    uint32_t ahead;
+    if (pool.peekNext(ahead)) slots_.prefetchLinks(ahead, level);
     distancesTo(query, count, scratch);
     for (size_t i = 0; i < count; i++) {
       if (!(scratch.distances[i] < pool.bound())) continue;
       pool.insert(scratch.distances[i], scratch.slots[i], accept(scratch.slots[i]));
       outcome.visitedCount++;
-    }
-    uint32_t ahead;
-    if (pool.peekNext(ahead)) {
-      const Link* next = slots_.links(ahead, level);
-      __builtin_prefetch(next);
-      __builtin_prefetch(next + 16);
     }
     if (outcome.visitedCount > options.visitMax) {
       outcome.isComplete = false;

@@ -137,6 +137,12 @@ class Graph {
   float distanceTo(const Query& query, uint32_t slot) const {
     return space_.distance(query, slots_.row(slot)) - query.lift * liftOf(slot);
   }
+  // One more of the rows in `scratch` to which `distancesTo` computes distances.
+  void gather(uint32_t slot, size_t& count, Scratch& scratch) const {
+    slots_.prefetchRow(slot);
+    scratch.slots[count] = slot;
+    scratch.rows[count++] = slots_.row(slot);
+  }
   void distancesTo(const Query& query, size_t count, Scratch& scratch) const;
 
   uint32_t descend(const Query& query, uint32_t slot, int from, int to, Scratch& scratch) const;

@@ -52,13 +52,13 @@ std::vector<uint32_t> Index::assign(const uint32_t* labels, size_t count) {
       // A label may be named twice: the last one counts.
       const uint32_t earlier = slotOf(labels[i]);
       if (earlier != noSlot) {
-        graph_.slots().label(earlier).store(noLabel);
+        graph_.slots().setLabel(earlier, noLabel);
         removedCount_++;
         liveCount_--;
       }
       const uint32_t slot = takeSlot();
       graph_.slots().state(slot).store(SlotState::Pending);
-      graph_.slots().label(slot).store(labels[i]);
+      graph_.slots().setLabel(slot, labels[i]);
       slotPlace(labels[i]).store(slot + 1);
       slots.push_back(slot);
       liveCount_++;
@@ -72,10 +72,10 @@ std::vector<uint32_t> Index::assign(const uint32_t* labels, size_t count) {
 
 void Index::withdraw(const std::vector<uint32_t>& slots) {
   for (uint32_t slot : slots) {
-    const uint32_t label = graph_.slots().label(slot).load();
+    const uint32_t label = graph_.slots().label(slot);
     if (label != noLabel) {
       slotPlace(label).store(0);
-      graph_.slots().label(slot).store(noLabel);
+      graph_.slots().setLabel(slot, noLabel);
       removedCount_++;
       liveCount_--;
     }
@@ -88,7 +88,7 @@ void Index::remove(const uint32_t* labels, size_t count) {
     const uint32_t slot = slotOf(labels[i]);
     if (slot == noSlot) continue;
     slotPlace(labels[i]).store(0);
-    graph_.slots().label(slot).store(noLabel);
+    graph_.slots().setLabel(slot, noLabel);
     removedCount_++;
     liveCount_--;
   }
@@ -100,7 +100,7 @@ std::vector<uint32_t> Index::labels() const {
   found.reserve(liveCount_);
   const uint32_t count = graph_.slotCount();
   for (uint32_t slot = 0; slot < count; slot++) {
-    const uint32_t label = graph_.slots().label(slot).load();
+    const uint32_t label = graph_.slots().label(slot);
     if (label != noLabel && graph_.slots().state(slot).load() != SlotState::Free) found.push_back(label);
   }
   return found;
@@ -150,7 +150,7 @@ LabelSnapshot Index::snapshot() const {
   snapshot.present.words.resize((size_t(count) + 63) / 64);
   for (uint32_t slot = 0; slot < count; slot++) {
     const SlotState state = graph_.slots().state(slot).load(std::memory_order_acquire);
-    const uint32_t label = graph_.slots().label(slot).load(std::memory_order_relaxed);
+    const uint32_t label = graph_.slots().label(slot);
     snapshot.labels[slot] = state == SlotState::Free ? noLabel : label;
     if (state == SlotState::Linked || (state == SlotState::Pending && label != noLabel)) snapshot.present.add(slot);
   }
@@ -165,7 +165,7 @@ bool Index::adopt(const std::vector<uint32_t>& labels, const SlotSet& present, f
   normBound_.store(normBound);
   for (uint32_t slot = 0; slot < labels.size(); slot++) {
     const bool isPresent = present.has(slot);
-    graph_.slots().label(slot).store(isPresent ? labels[slot] : noLabel);
+    graph_.slots().setLabel(slot, isPresent ? labels[slot] : noLabel);
     graph_.slots().state(slot).store(isPresent ? SlotState::Linked : SlotState::Free);
     if (!isPresent) {
       freeSlots_.push_back(slot);

@@ -62,6 +62,7 @@ void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<
     count = 0;
   };
   const auto take = [&](uint32_t slot, uint32_t label) {
+    exact == nullptr ? slots.prefetchRow(slot) : exact->prefetchRow(slot);
     scratch.rows[count] = slots.row(slot);
     places[count] = slot;
     found[count] = label;
@@ -74,13 +75,13 @@ void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<
       for (uint32_t bits = filter->words[word]; bits != 0; bits &= bits - 1) {
         const uint32_t label = uint32_t(word * 32) + uint32_t(__builtin_ctz(bits));
         const uint32_t slot = index_->slotOf(label);
-        if (slot != noSlot && isReadable(slot) && slots.label(slot).load(std::memory_order_acquire) == label) take(slot, label);
+        if (slot != noSlot && isReadable(slot) && slots.label(slot) == label) take(slot, label);
       }
     }
   } else {
     for (uint32_t slot = 0; slot < slotCount; slot++) {
       if (slot % 1024 == 0 && isCancelled()) return;
-      const uint32_t label = slots.label(slot).load(std::memory_order_acquire);
+      const uint32_t label = slots.label(slot);
       if (label != noLabel && isReadable(slot) && (filter == nullptr || filter->has(label))) take(slot, label);
     }
   }
@@ -115,9 +116,15 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
       const ExactRows* const exact = graph.exactRows();
       // Of a quantised index more than k are compared exactly: codes may have put them in another order.
       const size_t wanted = exact == nullptr ? request_.k : std::max<size_t>(request_.k + rescoredBeyond, request_.k * rescoredFactor);
+      size_t fetchedCount = 0;
+      scratch.pool.forEachAnswer([&](float, uint32_t slot) {
+        if (fetchedCount++ >= wanted) return;
+        graph.slots().prefetchLabel(slot);
+        if (exact != nullptr) exact->prefetchRow(slot);
+      });
       scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
         if (nearest.size() >= wanted) return;
-        const uint32_t label = graph.slots().label(slot).load(std::memory_order_acquire);
+        const uint32_t label = graph.slots().label(slot);
         if (label == noLabel) return;
         nearest.push_back({exact == nullptr ? distance : space.exactDistance(scratch.prepared.data(), exact->row(slot)), label});
       });

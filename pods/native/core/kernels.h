@@ -11,7 +11,7 @@ struct Kernels {
   const char* name;
   float (*dot)(const float* a, const float* b, size_t n);
   float (*squaredL2)(const float* a, const float* b, size_t n);
-  // One query against many rows at random places: `out[i]` is of `rows[i]`. Rows ahead are fetched while one is computed.
+  // One query against many rows: `out[i]` is of `rows[i]`. Whoever gathers rows at random places prefetches them.
   void (*dotMany)(const float* query, const float* const* rows, size_t count, size_t n, float* out);
   void (*squaredL2Many)(const float* query, const float* const* rows, size_t count, size_t n, float* out);
   // Sums of products of signed bytes; n is at most 131,072, so that no sum overflows.
@@ -27,24 +27,11 @@ const Kernels* kernelsNamed(const char* name);
 
 extern const Kernels scalarKernels;
 
-// How many rows ahead of the one being computed are fetched.
-constexpr size_t fetchAhead = 3;
-
-inline void fetchRow(const void* row, size_t bytes) {
-  const char* at = static_cast<const char*>(row);
-  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 3);
-}
-
 // The loop that all the forms over many rows share. A template with internal linkage per translation unit: the same name
 // compiled with different flags must never be merged by the linker.
 #define SHOAL_DEFINE_MANY(NAME, ONE, IN, OUT)                                                       \
   static void NAME(const IN* query, const IN* const* rows, size_t count, size_t n, OUT* out) {      \
-    const size_t bytes = n * sizeof(IN);                                                            \
-    for (size_t i = 0; i < count && i < fetchAhead; i++) fetchRow(rows[i], bytes);                  \
-    for (size_t i = 0; i < count; i++) {                                                            \
-      if (i + fetchAhead < count) fetchRow(rows[i + fetchAhead], bytes);                            \
-      out[i] = ONE(query, rows[i], n);                                                              \
-    }                                                                                               \
+    for (size_t i = 0; i < count; i++) out[i] = ONE(query, rows[i], n);                             \
   }
 
 }  // namespace shoal

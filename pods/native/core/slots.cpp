@@ -77,7 +77,8 @@ Slots::Slots(size_t rowBytes, uint32_t m, bool hasLifts)
       states_(1, shiftFor(rowBytes)),
       uppers_(sizeof(UpperLinks*), shiftFor(rowBytes)),
       lifts_(hasLifts ? sizeof(float) : 0, shiftFor(rowBytes)),
-      changes_(1, shiftFor(rowBytes)) {}
+      changes_(1, shiftFor(rowBytes)),
+      removed_(sizeof(uint64_t), shiftFor(rowBytes) - 6) {}
 
 Slots::~Slots() {
   const size_t count = labels_.chunkCount() * labels_.slotsPerChunk();
@@ -86,14 +87,21 @@ Slots::~Slots() {
 
 void Slots::grow(uint32_t count) {
   const size_t chunkCount = (size_t(count) + labels_.slotsPerChunk() - 1) / labels_.slotsPerChunk();
-  for (ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_}) table->grow(chunkCount);
+  for (ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_, &removed_}) table->grow(chunkCount);
 }
 
 size_t Slots::memoryBytes(uint32_t slotCount) const {
-  size_t bytes = 0;
   const size_t count = slotCount;
+  size_t bytes = removed_.memoryBytes((count + 63) / 64);
   for (const ChunkTable* table : {&rows_, &links_, &labels_, &states_, &uppers_, &lifts_, &changes_}) bytes += table->memoryBytes(count);
   return bytes;
+}
+
+void Slots::setLabel(uint32_t slot, uint32_t label) {
+  labelPlace(slot).store(label);
+  const uint64_t bit = uint64_t(1) << (slot & 63);
+  if (label == noLabel) removedWord(slot).fetch_or(bit);
+  else removedWord(slot).fetch_and(~bit);
 }
 
 void Slots::reset(uint32_t slot, int level) {

@@ -5,6 +5,8 @@
 //   rows      the vector (space.h); written once, before the first link to the slot
 //   links     neighbours at the bottom: 2m slots, ended by `noSlot` when there are fewer
 //   labels    the label, or `noLabel` once it was removed: then the slot is a way through and never an answer
+//   removed   a bit: whether the label is `noLabel`. Walks ask it of every candidate, and the bits of a million slots stay in a
+//             processor's second cache
 //   states    free → pending (handed out) → linked → retired (no way leads to it any more) → free
 //   uppers    null, or {level, m slots for each level from 1 up}
 //   lifts     under dot only: see space.h
@@ -18,6 +20,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+
+#include "prefetch.h"
 
 namespace shoal {
 
@@ -82,6 +86,7 @@ class Slots {
 
   uint32_t m() const { return m_; }
   char* row(uint32_t slot) const { return rows_.at(slot); }
+  void prefetchRow(uint32_t slot) const { prefetchVector(rows_.at(slot), rows_.bytesPerSlot()); }
   uint32_t capacity(int level) const { return level == 0 ? 2 * m_ : m_; }
   Link* bottomLinks(uint32_t slot) const { return reinterpret_cast<Link*>(links_.at(slot)); }
   // Null when the node does not reach the level.
@@ -90,17 +95,22 @@ class Slots {
     UpperLinks* upper = uppers(slot).load(std::memory_order_acquire);
     return upper == nullptr || int(upper->level) < level ? nullptr : upper->links + size_t(level - 1) * m_;
   }
+  void prefetchLinks(uint32_t slot, int level) const { prefetchVector(links(slot, level), capacity(level) * sizeof(Link)); }
+  void prefetchLabel(uint32_t slot) const { __builtin_prefetch(labels_.at(slot)); }
   int level(uint32_t slot) const {
     const UpperLinks* upper = uppers(slot).load(std::memory_order_acquire);
     return upper == nullptr ? 0 : int(upper->level);
   }
-  std::atomic<uint32_t>& label(uint32_t slot) const { return *reinterpret_cast<std::atomic<uint32_t>*>(labels_.at(slot)); }
+  uint32_t label(uint32_t slot) const { return labelPlace(slot).load(std::memory_order_acquire); }
+  // By one thread at a time for each slot.
+  void setLabel(uint32_t slot, uint32_t label);
   std::atomic<SlotState>& state(uint32_t slot) const { return *reinterpret_cast<std::atomic<SlotState>*>(states_.at(slot)); }
   std::atomic<float>& lift(uint32_t slot) const { return *reinterpret_cast<std::atomic<float>*>(lifts_.at(slot)); }
   // After the change was made: whoever takes the mark reads what was written before it.
   void markChanged(uint32_t slot, uint8_t what) { changes(slot).fetch_or(what); }
   uint8_t takeChanges(uint32_t slot) const { return changes(slot).exchange(0); }
-  bool isLive(uint32_t slot) const { return label(slot).load(std::memory_order_acquire) != noLabel; }
+  bool isLive(uint32_t slot) const { return ((removedWord(slot).load(std::memory_order_acquire) >> (slot & 63)) & 1) == 0; }
+  bool isLiveNode(uint32_t slot) const { return state(slot).load(std::memory_order_acquire) == SlotState::Linked && isLive(slot); }
 
   // Empties the bottom list and gives the node its upper lists. Before the first link to it.
   void reset(uint32_t slot, int level);
@@ -108,11 +118,15 @@ class Slots {
   size_t bytesOfUpper(int level) const { return sizeof(uint32_t) * (1 + size_t(level) * m_); }
 
  private:
+  std::atomic<uint32_t>& labelPlace(uint32_t slot) const { return *reinterpret_cast<std::atomic<uint32_t>*>(labels_.at(slot)); }
+  std::atomic<uint64_t>& removedWord(uint32_t slot) const { return *reinterpret_cast<std::atomic<uint64_t>*>(removed_.at(slot / 64)); }
   std::atomic<uint8_t>& changes(uint32_t slot) const { return *reinterpret_cast<std::atomic<uint8_t>*>(changes_.at(slot)); }
   std::atomic<UpperLinks*>& uppers(uint32_t slot) const { return *reinterpret_cast<std::atomic<UpperLinks*>*>(uppers_.at(slot)); }
 
   const uint32_t m_;
   ChunkTable rows_, links_, labels_, states_, uppers_, lifts_, changes_;
+  // By word of 64 slots.
+  ChunkTable removed_;
   std::atomic<size_t> upperBytes_{0};
 };
 
