@@ -1,6 +1,6 @@
 /** Search in shoal.v1: gRPC service, HTTP routes. */
 
-import { SearchServiceService } from '../../../proto/gen/shoal/v1/search.ts';
+import { SearchServiceDefinition } from '../../../proto/gen/shoal/v1/search.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/search.ts';
 import type { SearchAnswer, SearchHit, SearchRequest, ShardWork } from '../../api/vector-api.ts';
 import { limits } from '../../kernel/limits.ts';
@@ -34,7 +34,7 @@ function searchRequest(query: wire.SearchQuery, at: Place): SearchRequest {
 // ----------------------------------------------------------------------- gRPC
 
 export const searchService: GrpcService = {
-  definition: strictDefinition(SearchServiceService),
+  definition: strictDefinition(SearchServiceDefinition),
   methods: {
     search: unary('read', async (api, { collection, query: given }: wire.SearchRequest, context): Promise<wire.SearchResponse> => {
       const query = requiredQuery(given);
