@@ -10,7 +10,7 @@ import { withFieldNames } from '../field-names.ts';
 import { strictDefinition } from '../grpc-definition.ts';
 import { flag, integer, invalid, list, named, number, object, optional, required, text, uint32, words, type JsonType, type Place } from '../json-decoder.ts';
 import { jsonRoute, type JsonRoute } from './json-route.ts';
-import { consistencyOf, consistencyType, field, filterOf, filterType, pointPartsJson, present, vectorMessage, vectorOf } from './message-parts.ts';
+import { consistencyOf, consistencyType, field, filterOf, filterType, pointPartsJson, present, queryVectorOf, vectorMessage } from './message-parts.ts';
 import { pointParts } from './point-calls.ts';
 import { partFields, partReplyFields, vectorFields } from './point-routes.ts';
 
@@ -21,7 +21,7 @@ const hitAdvice = 'lower topK, or leave out vectors (includeVector) or payloads 
 function searchRequest(query: wire.SearchQuery, at: Place): SearchRequest {
   const { topK, filter, ef, exact, scoreThreshold, consistency, partialAfterMs, countVisited } = query;
   return {
-    vector: vectorOf(query, at),
+    vector: queryVectorOf(query, at),
     topK: topK ?? topKDefault,
     ...present({ filter: filter && filterOf(filter, field('filter', at)), ef, scoreThreshold, partialAfterMs }),
     ...(exact ? { exact } : {}),
