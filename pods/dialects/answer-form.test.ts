@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { GetPointsRequest, GetPointsResponse, PointServiceService } from '../../proto/gen/shoal/v1/point.ts';
+import { GetPointsRequest, GetPointsResponse, PointServiceDefinition } from '../../proto/gen/shoal/v1/point.ts';
 import type { PointView } from '../domain/point.ts';
 import { checkAnswerSize, type WireForm } from './answer-size.ts';
 import { strictDefinition } from './grpc-definition.ts';
@@ -36,9 +36,25 @@ test('an answer that would fit is not refused by the estimate', () => {
 });
 
 test('a definition made strict refuses text that is not UTF-8, and reads the rest as before', () => {
-  const { getPoints } = strictDefinition(PointServiceService);
+  const { getPoints } = strictDefinition(PointServiceDefinition);
   const request: GetPointsRequest = { collection: 'docs', ids: ['é', '\ufeffa'], includeVector: true, includePayload: undefined, packVectors: false, consistency: undefined };
   assert.deepEqual(getPoints.requestDeserialize(Buffer.from(GetPointsRequest.encode(request).finish())), request);
   const broken = new BinaryWriter().uint32(0x0a).bytes(Uint8Array.of(0xff, 0x61)).finish();
   assert.throws(() => getPoints.requestDeserialize(Buffer.from(broken)), TypeError);
+});
+
+test('an answer is encoded as the generated code does it, whatever was encoded before', () => {
+  const { getPoints } = strictDefinition(PointServiceDefinition);
+  const answer = (id: string, version = 1n): GetPointsResponse => ({
+    points: [{ id, version, vector: [0.5], packedVector: new Uint8Array(0), payload: undefined, text: undefined }],
+    missingIds: ['missing'],
+  });
+  const encodes = (message: GetPointsResponse): void => assert.deepEqual(getPoints.responseSerialize(message), Buffer.from(GetPointsResponse.encode(message).finish()));
+  const first = getPoints.responseSerialize(answer('a'));
+  encodes(answer('b'));
+  assert.deepEqual(getPoints.responseDeserialize(first), answer('a'));
+  assert.throws(() => getPoints.responseSerialize(answer('too large a version', 2n ** 64n)), /too large/);
+  encodes(answer('c'));
+  encodes(answer('long'.repeat(100_000)));
+  encodes(answer('d'));
 });

@@ -1,10 +1,10 @@
 /**
- * Generated service definitions, made strict about text: the generated code replaces bytes that are not UTF-8 by U+FFFD,
- * so that two different ids could become one. Here such a message fails to decode.
+ * Service definitions for the server, from what the generator says of a service. They are strict about text: the generated
+ * code replaces bytes that are not UTF-8 by U+FFFD, so that two different ids could become one. Here such a message fails to decode.
  */
 
-import { BinaryReader } from '@bufbuild/protobuf/wire';
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { MethodDefinition } from '@grpc/grpc-js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const decodeUtf8 = (bytes: Uint8Array): string => utf8.decode(bytes);
@@ -29,12 +29,52 @@ class StrictReader extends BinaryReader {
   }
 }
 
-export function strictDefinition<Service extends ServiceDefinition>(service: Service): Service {
-  const methods = Object.entries(service) as [string, MethodDefinition<unknown, unknown>][];
-  return Object.fromEntries(methods.map(([name, method]) => [name, { ...method, requestDeserialize: strictly(method.requestDeserialize) }])) as Service;
+/** What the generator says of a message type. */
+interface MessageType {
+  encode(message: unknown, writer: BinaryWriter): BinaryWriter;
+  decode(input: BinaryReader | Uint8Array): unknown;
 }
 
-/** The generated decoders take a reader in place of bytes. */
-function strictly<Message>(decode: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
-  return (bytes) => decode(new StrictReader(bytes) as unknown as Buffer);
+interface GeneratedMethod {
+  readonly name: string;
+  readonly requestType: MessageType;
+  readonly requestStream: boolean;
+  readonly responseType: MessageType;
+  readonly responseStream: boolean;
+}
+
+interface GeneratedService {
+  readonly fullName: string;
+  readonly methods: Readonly<Record<string, GeneratedMethod>>;
+}
+
+export type StrictDefinition<Service extends GeneratedService> = { readonly [Name in keyof Service['methods']]: MethodDefinition<unknown, unknown> };
+
+export function strictDefinition<Service extends GeneratedService>({ fullName, methods }: Service): StrictDefinition<Service> {
+  const strict = Object.entries(methods).map(([key, { name, requestType, requestStream, responseType, responseStream }]): [string, MethodDefinition<unknown, unknown>] => [
+    key,
+    {
+      path: `/${fullName}/${name}`,
+      requestStream,
+      responseStream,
+      requestSerialize: (request) => encoded(requestType, request),
+      requestDeserialize: (bytes) => requestType.decode(new StrictReader(bytes)),
+      responseSerialize: (response) => encoded(responseType, response),
+      responseDeserialize: (bytes) => responseType.decode(bytes),
+    },
+  ]);
+  return Object.fromEntries(strict) as StrictDefinition<Service>;
+}
+
+const keptWriterBytes = 64 * 1024;
+let writer: BinaryWriter | undefined;
+
+/** With the writer of the message before: a new one begins with a small buffer, and makes larger ones until the message fits. */
+function encoded({ encode }: MessageType, message: unknown): Buffer {
+  const used = writer ?? new BinaryWriter();
+  // One that throws halfway is not used again.
+  writer = undefined;
+  const bytes = encode(message, used).finish();
+  if (bytes.length <= keptWriterBytes) writer = used;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
+import { shortLivedInts } from '../kernel/short-lived-arrays.ts';
 import { quantizations, type Quantization } from '../domain/collection.ts';
 import { answerHeader, metricNumbers, type CoreIndex, type NativeCore } from '../native/native-core.ts';
 import { graphVisitMax, searchPlan, type SearchFacts } from './cost-rule.ts';
@@ -124,7 +125,7 @@ export class NativeIndex implements VectorIndex {
     const queryCount = queries.length / dimension;
     // No search finds more than there is: the answer needs no room for it.
     const width = Math.min(k, size);
-    const answer = new Int32Array(answerHeader.length + queryCount * (1 + 2 * width));
+    const answer = shortLivedInts(answerHeader.length + queryCount * (1 + 2 * width));
     this.#searchCount++;
     const visitMax = filter === undefined ? Number.MAX_SAFE_INTEGER : graphVisitMax(facts);
     const cancel = (): void => void Atomics.store(answer, answerHeader.cancelled, 1);
@@ -181,16 +182,16 @@ function owned(vectors: Float32Array): Float32Array {
 }
 
 function unpacked(answer: Int32Array, queryCount: number, width: number): IndexSearchResult {
-  const counts = answer.subarray(answerHeader.length, answerHeader.length + queryCount);
   const labelsAt = answer.byteOffset + 4 * (answerHeader.length + queryCount);
   const distancesAt = labelsAt + 4 * queryCount * width;
   const hits: IndexHits[] = [];
-  counts.forEach((count, query) => {
+  for (let query = 0; query < queryCount; query++) {
+    const count = answer[answerHeader.length + query]!;
     hits.push({
       labels: new Uint32Array(answer.buffer, labelsAt + 4 * query * width, count),
       distances: new Float32Array(answer.buffer, distancesAt + 4 * query * width, count),
     });
-  });
+  }
   const visitedCount = (answer[answerHeader.visited] as number) >>> 0;
   return { hits, visitedCount, plan: answer[answerHeader.scanned] === 0 ? 'graph' : 'scan' };
 }

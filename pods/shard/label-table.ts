@@ -64,7 +64,8 @@ export class LabelTable {
   }
 
   id(label: number): string {
-    assert(this.#live.has(label), `label ${label} is not live`);
+    // A message in the argument would be made for each hit of each search.
+    if (!this.#live.has(label)) assert.fail(`label ${label} is not live`);
     const position = this.#positions.get(label);
     const chunk = this.#chunks[Math.floor(position / unitsPerChunk)]!;
     const start = (position % unitsPerChunk) * unitBytes;

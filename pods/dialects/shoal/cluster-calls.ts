@@ -1,6 +1,6 @@
 /** The cluster in shoal.v1: gRPC service, HTTP routes. */
 
-import { ClusterServiceService } from '../../../proto/gen/shoal/v1/cluster.ts';
+import { ClusterServiceDefinition } from '../../../proto/gen/shoal/v1/cluster.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/cluster.ts';
 import type { ClusterStatus, PodDescription } from '../../api/vector-api.ts';
 import { unary, type GrpcService } from '../dialect.ts';
@@ -9,7 +9,7 @@ import { flag, list, named, number, object, optional, required, text, words } fr
 import { jsonRoute, type JsonRoute } from './json-route.ts';
 
 export const clusterService: GrpcService = {
-  definition: strictDefinition(ClusterServiceService),
+  definition: strictDefinition(ClusterServiceDefinition),
   methods: {
     getStatus: unary('admin', async (api, _request: wire.GetStatusRequest, context): Promise<wire.GetStatusResponse> => statusMessage(await api.cluster.status(context))),
     backup: unary('admin', async (api, request: wire.BackupRequest, context): Promise<wire.BackupResponse> => {

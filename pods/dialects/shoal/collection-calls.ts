@@ -1,6 +1,6 @@
 /** Collections in shoal.v1: gRPC service, HTTP routes. */
 
-import { CollectionServiceService } from '../../../proto/gen/shoal/v1/collection.ts';
+import { CollectionServiceDefinition } from '../../../proto/gen/shoal/v1/collection.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/collection.ts';
 import type { RequestContext } from '../../api/context.ts';
 import type { CollectionDescription, ShardDescription, VectorApi } from '../../api/vector-api.ts';
@@ -52,7 +52,7 @@ function payloadIndexSpecs(messages: readonly wire.PayloadIndex[]): PayloadIndex
 // ----------------------------------------------------------------------- gRPC
 
 export const collectionService: GrpcService = {
-  definition: strictDefinition(CollectionServiceService),
+  definition: strictDefinition(CollectionServiceDefinition),
   methods: {
     createCollection: unary('admin', async (api, request: wire.CreateCollectionRequest, context): Promise<wire.CreateCollectionResponse> => {
       const { created, collection } = await create(api, request, context);

@@ -1,6 +1,6 @@
 /** Feedback in shoal.v1: gRPC service, HTTP routes. */
 
-import { FeedbackServiceService } from '../../../proto/gen/shoal/v1/feedback.ts';
+import { FeedbackServiceDefinition } from '../../../proto/gen/shoal/v1/feedback.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/feedback.ts';
 import type { RequestContext } from '../../api/context.ts';
 import type { Feedback, StoredFeedback, VectorApi } from '../../api/vector-api.ts';
@@ -23,7 +23,7 @@ const listFeedback = (api: VectorApi, { collection, cursor, limit }: wire.ListFe
 // ----------------------------------------------------------------------- gRPC
 
 export const feedbackService: GrpcService = {
-  definition: strictDefinition(FeedbackServiceService),
+  definition: strictDefinition(FeedbackServiceDefinition),
   methods: {
     submitFeedback: unary('write', async (api, request: wire.SubmitFeedbackRequest, context): Promise<wire.SubmitFeedbackResponse> => api.feedback.submit(context, feedbackOf(request))),
     listFeedback: unary('read', async (api, request: wire.ListFeedbackRequest, context): Promise<wire.ListFeedbackResponse> => {

@@ -1,6 +1,6 @@
 /** API keys in shoal.v1: gRPC service, HTTP routes. */
 
-import { KeyServiceService } from '../../../proto/gen/shoal/v1/key.ts';
+import { KeyServiceDefinition } from '../../../proto/gen/shoal/v1/key.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/key.ts';
 import type { Action } from '../../api/context.ts';
 import type { KeyDescription, KeyInput } from '../../api/vector-api.ts';
@@ -27,7 +27,7 @@ function keyInput({ name, actions, allCollections, collections, expiresAtMs }: w
 // ----------------------------------------------------------------------- gRPC
 
 export const keyService: GrpcService = {
-  definition: strictDefinition(KeyServiceService),
+  definition: strictDefinition(KeyServiceDefinition),
   methods: {
     createKey: unary('admin', async (api, request: wire.CreateKeyRequest, context): Promise<wire.CreateKeyResponse> => {
       const { secret, key } = await api.keys.create(context, keyInput(request));

@@ -7,8 +7,9 @@ import type { WriteCondition } from '../../api/vector-api.ts';
 import { decodeFilter } from '../../domain/filter-json.ts';
 import type { Filter } from '../../domain/filter.ts';
 import { utf8Length, type PointView } from '../../domain/point.ts';
-import { bytesOfVector, vectorOfBytes, type VectorBytes } from '../../domain/vector-bytes.ts';
+import { bytesOfVector, type VectorBytes } from '../../domain/vector-bytes.ts';
 import { limits } from '../../kernel/limits.ts';
+import { shortLivedFloats } from '../../kernel/short-lived-arrays.ts';
 import { shortFloats } from '../../domain/short-float.ts';
 import { anyObject, flag, invalid, list, named, object, oneOf, optional, placeText, readJson, required, text, uint64, words, type Place } from '../json-decoder.ts';
 
@@ -40,9 +41,13 @@ interface EitherVector {
 
 export const noBytes: Uint8Array = new Uint8Array(0);
 
-export function vectorOf(either: EitherVector, at: Place): Float32Array {
+/** For a request alone, which does not keep it. */
+export function queryVectorOf(either: EitherVector, at: Place): Float32Array {
   const given = givenVector(either, at);
-  return given instanceof Float32Array ? given : vectorOfBytes(given);
+  if (given instanceof Float32Array) return given;
+  const vector = shortLivedFloats(given.length / 4);
+  bytesOfVector(vector).set(given);
+  return vector;
 }
 
 /** Packed, it stays where it is in the message: whoever keeps it copies it. */

@@ -1,6 +1,6 @@
 /** Points in shoal.v1 over gRPC. */
 
-import { PointServiceService } from '../../../proto/gen/shoal/v1/point.ts';
+import { PointServiceDefinition } from '../../../proto/gen/shoal/v1/point.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/point.ts';
 import type { PointView, WriteAnswer } from '../../api/vector-api.ts';
 import { checkAnswerSize } from '../answer-size.ts';
@@ -13,7 +13,7 @@ import { changePayload, countPoints, deletePoints, deletePointsByFilter, getPoin
 export const pageAdvice = 'ask for fewer points, or leave out vectors (includeVector) or payloads (includePayload)';
 
 export const pointService: GrpcService = {
-  definition: strictDefinition(PointServiceService),
+  definition: strictDefinition(PointServiceDefinition),
   methods: {
     upsertPoints: unary('write', async (api, request: wire.UpsertPointsRequest, context): Promise<wire.UpsertPointsResponse> =>
       writeMessage(await upsertPoints(api, request, context))),

@@ -1,6 +1,6 @@
 /** Search in shoal.v1: gRPC service, HTTP routes. */
 
-import { SearchServiceService } from '../../../proto/gen/shoal/v1/search.ts';
+import { SearchServiceDefinition } from '../../../proto/gen/shoal/v1/search.ts';
 import type * as wire from '../../../proto/gen/shoal/v1/search.ts';
 import type { SearchAnswer, SearchHit, SearchRequest, ShardWork } from '../../api/vector-api.ts';
 import { limits } from '../../kernel/limits.ts';
@@ -10,7 +10,7 @@ import { withFieldNames } from '../field-names.ts';
 import { strictDefinition } from '../grpc-definition.ts';
 import { flag, integer, invalid, list, named, number, object, optional, required, text, uint32, words, type JsonType, type Place } from '../json-decoder.ts';
 import { jsonRoute, type JsonRoute } from './json-route.ts';
-import { consistencyOf, consistencyType, field, filterOf, filterType, pointPartsJson, present, vectorMessage, vectorOf } from './message-parts.ts';
+import { consistencyOf, consistencyType, field, filterOf, filterType, pointPartsJson, present, queryVectorOf, vectorMessage } from './message-parts.ts';
 import { pointParts } from './point-calls.ts';
 import { partFields, partReplyFields, vectorFields } from './point-routes.ts';
 
@@ -21,7 +21,7 @@ const hitAdvice = 'lower topK, or leave out vectors (includeVector) or payloads 
 function searchRequest(query: wire.SearchQuery, at: Place): SearchRequest {
   const { topK, filter, ef, exact, scoreThreshold, consistency, partialAfterMs, countVisited } = query;
   return {
-    vector: vectorOf(query, at),
+    vector: queryVectorOf(query, at),
     topK: topK ?? topKDefault,
     ...present({ filter: filter && filterOf(filter, field('filter', at)), ef, scoreThreshold, partialAfterMs }),
     ...(exact ? { exact } : {}),
@@ -34,7 +34,7 @@ function searchRequest(query: wire.SearchQuery, at: Place): SearchRequest {
 // ----------------------------------------------------------------------- gRPC
 
 export const searchService: GrpcService = {
-  definition: strictDefinition(SearchServiceService),
+  definition: strictDefinition(SearchServiceDefinition),
   methods: {
     search: unary('read', async (api, { collection, query: given }: wire.SearchRequest, context): Promise<wire.SearchResponse> => {
       const query = requiredQuery(given);

@@ -4,7 +4,7 @@
  * documentation. Keys are made through shoal.v1.
  */
 
-import { AuthServiceService } from '../../../proto/gen/vectron/auth/v1/auth.ts';
+import { AuthServiceDefinition } from '../../../proto/gen/vectron/auth/v1/auth.ts';
 import { ShoalError } from '../../kernel/errors.ts';
 import { unary, type GrpcService, type HttpRoute, type RequiredAction } from '../dialect.ts';
 import { strictDefinition } from '../grpc-definition.ts';
@@ -18,30 +18,32 @@ export function notOffered(): Promise<never> {
 
 const actionOf = (name: string): RequiredAction => (open.has(name) ? 'none' : 'read');
 
+const definition = strictDefinition(AuthServiceDefinition);
+
 export const authService: GrpcService = {
-  definition: strictDefinition(AuthServiceService),
-  methods: Object.fromEntries(Object.keys(AuthServiceService).map((name) => [name, unary(actionOf(name), notOffered)])),
+  definition,
+  methods: Object.fromEntries(Object.keys(definition).map((name) => [name, unary(actionOf(name), notOffered)])),
 };
 
 /** Under the names of the generated methods. `PUT /v1/user/profile` answers for VectronService too. */
-const declared: readonly [name: keyof typeof AuthServiceService, method: HttpRoute['method'], path: string, body: HttpRoute['body']][] = [
+const declared: readonly [name: keyof typeof definition, method: HttpRoute['method'], path: string, body: HttpRoute['body']][] = [
   ['registerUser', 'POST', '/v1/users/register', 'json'],
   ['login', 'POST', '/v1/users/login', 'json'],
   ['getUserProfile', 'GET', '/v1/user/profile', 'none'],
   ['updateUserProfile', 'PUT', '/v1/user/profile', 'json'],
   ['deleteUser', 'POST', '/v1/user/delete', 'json'],
   ['refreshToken', 'POST', '/v1/auth/refresh', 'none'],
-  ['createApiKey', 'POST', '/v1/keys', 'json'],
-  ['listApiKeys', 'GET', '/v1/keys', 'none'],
-  ['deleteApiKey', 'DELETE', '/v1/keys/{key_prefix}', 'none'],
-  ['validateApiKey', 'POST', '/v1/keys/validate', 'json'],
-  ['createSdkjwt', 'POST', '/v1/sdk-jwt', 'json'],
+  ['createAPIKey', 'POST', '/v1/keys', 'json'],
+  ['listAPIKeys', 'GET', '/v1/keys', 'none'],
+  ['deleteAPIKey', 'DELETE', '/v1/keys/{key_prefix}', 'none'],
+  ['validateAPIKey', 'POST', '/v1/keys/validate', 'json'],
+  ['createSDKJWT', 'POST', '/v1/sdk-jwt', 'json'],
 ];
 
 export const authRoutes: readonly HttpRoute[] = declared.map(([name, method, path, body]) => ({
   method,
   path,
-  operationId: AuthServiceService[name].path.split('/')[2]!,
+  operationId: definition[name].path.split('/')[2]!,
   summary: 'Not offered by this server: it has no users',
   action: actionOf(name),
   body,

@@ -234,7 +234,7 @@ const userRoutes = [
   'POST /v1/keys', 'GET /v1/keys', 'DELETE /v1/keys/{key_prefix}', 'POST /v1/keys/validate', 'POST /v1/sdk-jwt',
 ];
 const userMethods = [
-  'registerUser', 'login', 'getUserProfile', 'updateUserProfile', 'deleteUser', 'refreshToken', 'createApiKey', 'listApiKeys', 'deleteApiKey', 'validateApiKey', 'createSdkjwt', 'getAuthDetailsForSdk',
+  'registerUser', 'login', 'getUserProfile', 'updateUserProfile', 'deleteUser', 'refreshToken', 'createAPIKey', 'listAPIKeys', 'deleteAPIKey', 'validateAPIKey', 'createSDKJWT', 'getAuthDetailsForSDK',
 ];
 
 test('every route and every method has a case, but for users', () => {

@@ -1,6 +1,6 @@
 /** vectron.v1.VectronService over gRPC. */
 
-import { VectronServiceService } from '../../../proto/gen/vectron/v1/apigateway.ts';
+import { VectronServiceDefinition } from '../../../proto/gen/vectron/v1/apigateway.ts';
 import type * as wire from '../../../proto/gen/vectron/v1/apigateway.ts';
 import { serverStream, unary, type GrpcService } from '../dialect.ts';
 import { strictDefinition } from '../grpc-definition.ts';
@@ -10,7 +10,7 @@ import {
 } from './vectron-calls.ts';
 
 export const vectronService: GrpcService = {
-  definition: strictDefinition(VectronServiceService),
+  definition: strictDefinition(VectronServiceDefinition),
   methods: {
     createCollection: unary('admin', createCollection),
     deleteCollection: unary('admin', deleteCollection),

@@ -822,6 +822,40 @@ export const Checked: MessageFns<Checked> = {
   },
 };
 
+export type ClusterServiceDefinition = typeof ClusterServiceDefinition;
+export const ClusterServiceDefinition = {
+  name: "ClusterService",
+  fullName: "shoal.v1.ClusterService",
+  methods: {
+    getStatus: {
+      name: "GetStatus",
+      requestType: GetStatusRequest as typeof GetStatusRequest,
+      requestStream: false,
+      responseType: GetStatusResponse as typeof GetStatusResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Writes a consistent copy of the data directory to a directory on the server, which must not exist, while serving. */
+    backup: {
+      name: "Backup",
+      requestType: BackupRequest as typeof BackupRequest,
+      requestStream: false,
+      responseType: BackupResponse as typeof BackupResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Reads and checks everything stored, while serving. */
+    verify: {
+      name: "Verify",
+      requestType: VerifyRequest as typeof VerifyRequest,
+      requestStream: false,
+      responseType: VerifyResponse as typeof VerifyResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type ClusterServiceService = typeof ClusterServiceService;
 export const ClusterServiceService = {
   getStatus: {

@@ -1842,6 +1842,55 @@ export const ShardStatistics: MessageFns<ShardStatistics> = {
   },
 };
 
+export type CollectionServiceDefinition = typeof CollectionServiceDefinition;
+export const CollectionServiceDefinition = {
+  name: "CollectionService",
+  fullName: "shoal.v1.CollectionService",
+  methods: {
+    /** Answers when every shard accepts writes. The same settings again succeed with created = false. */
+    createCollection: {
+      name: "CreateCollection",
+      requestType: CreateCollectionRequest as typeof CreateCollectionRequest,
+      requestStream: false,
+      responseType: CreateCollectionResponse as typeof CreateCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+    listCollections: {
+      name: "ListCollections",
+      requestType: ListCollectionsRequest as typeof ListCollectionsRequest,
+      requestStream: false,
+      responseType: ListCollectionsResponse as typeof ListCollectionsResponse,
+      responseStream: false,
+      options: {},
+    },
+    getCollection: {
+      name: "GetCollection",
+      requestType: GetCollectionRequest as typeof GetCollectionRequest,
+      requestStream: false,
+      responseType: GetCollectionResponse as typeof GetCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+    updateCollection: {
+      name: "UpdateCollection",
+      requestType: UpdateCollectionRequest as typeof UpdateCollectionRequest,
+      requestStream: false,
+      responseType: UpdateCollectionResponse as typeof UpdateCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteCollection: {
+      name: "DeleteCollection",
+      requestType: DeleteCollectionRequest as typeof DeleteCollectionRequest,
+      requestStream: false,
+      responseType: DeleteCollectionResponse as typeof DeleteCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type CollectionServiceService = typeof CollectionServiceService;
 export const CollectionServiceService = {
   /** Answers when every shard accepts writes. The same settings again succeed with created = false. */

@@ -793,6 +793,31 @@ export const Feedback_ContextEntry: MessageFns<Feedback_ContextEntry> = {
   },
 };
 
+export type FeedbackServiceDefinition = typeof FeedbackServiceDefinition;
+export const FeedbackServiceDefinition = {
+  name: "FeedbackService",
+  fullName: "shoal.v1.FeedbackService",
+  methods: {
+    submitFeedback: {
+      name: "SubmitFeedback",
+      requestType: SubmitFeedbackRequest as typeof SubmitFeedbackRequest,
+      requestStream: false,
+      responseType: SubmitFeedbackResponse as typeof SubmitFeedbackResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Oldest first. */
+    listFeedback: {
+      name: "ListFeedback",
+      requestType: ListFeedbackRequest as typeof ListFeedbackRequest,
+      requestStream: false,
+      responseType: ListFeedbackResponse as typeof ListFeedbackResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type FeedbackServiceService = typeof FeedbackServiceService;
 export const FeedbackServiceService = {
   submitFeedback: {

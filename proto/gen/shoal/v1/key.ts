@@ -579,6 +579,38 @@ export const Key: MessageFns<Key> = {
   },
 };
 
+export type KeyServiceDefinition = typeof KeyServiceDefinition;
+export const KeyServiceDefinition = {
+  name: "KeyService",
+  fullName: "shoal.v1.KeyService",
+  methods: {
+    createKey: {
+      name: "CreateKey",
+      requestType: CreateKeyRequest as typeof CreateKeyRequest,
+      requestStream: false,
+      responseType: CreateKeyResponse as typeof CreateKeyResponse,
+      responseStream: false,
+      options: {},
+    },
+    listKeys: {
+      name: "ListKeys",
+      requestType: ListKeysRequest as typeof ListKeysRequest,
+      requestStream: false,
+      responseType: ListKeysResponse as typeof ListKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteKey: {
+      name: "DeleteKey",
+      requestType: DeleteKeyRequest as typeof DeleteKeyRequest,
+      requestStream: false,
+      responseType: DeleteKeyResponse as typeof DeleteKeyResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type KeyServiceService = typeof KeyServiceService;
 export const KeyServiceService = {
   createKey: {

@@ -2024,6 +2024,71 @@ export const CountPointsResponse: MessageFns<CountPointsResponse> = {
   },
 };
 
+export type PointServiceDefinition = typeof PointServiceDefinition;
+export const PointServiceDefinition = {
+  name: "PointService",
+  fullName: "shoal.v1.PointService",
+  methods: {
+    /** Each shard's part of the batch is atomic. Acknowledged when durable. */
+    upsertPoints: {
+      name: "UpsertPoints",
+      requestType: UpsertPointsRequest as typeof UpsertPointsRequest,
+      requestStream: false,
+      responseType: UpsertPointsResponse as typeof UpsertPointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    deletePoints: {
+      name: "DeletePoints",
+      requestType: DeletePointsRequest as typeof DeletePointsRequest,
+      requestStream: false,
+      responseType: DeletePointsResponse as typeof DeletePointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    deletePointsByFilter: {
+      name: "DeletePointsByFilter",
+      requestType: DeletePointsByFilterRequest as typeof DeletePointsByFilterRequest,
+      requestStream: false,
+      responseType: DeletePointsByFilterResponse as typeof DeletePointsByFilterResponse,
+      responseStream: false,
+      options: {},
+    },
+    changePayload: {
+      name: "ChangePayload",
+      requestType: ChangePayloadRequest as typeof ChangePayloadRequest,
+      requestStream: false,
+      responseType: ChangePayloadResponse as typeof ChangePayloadResponse,
+      responseStream: false,
+      options: {},
+    },
+    getPoints: {
+      name: "GetPoints",
+      requestType: GetPointsRequest as typeof GetPointsRequest,
+      requestStream: false,
+      responseType: GetPointsResponse as typeof GetPointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    scrollPoints: {
+      name: "ScrollPoints",
+      requestType: ScrollPointsRequest as typeof ScrollPointsRequest,
+      requestStream: false,
+      responseType: ScrollPointsResponse as typeof ScrollPointsResponse,
+      responseStream: false,
+      options: {},
+    },
+    countPoints: {
+      name: "CountPoints",
+      requestType: CountPointsRequest as typeof CountPointsRequest,
+      requestStream: false,
+      responseType: CountPointsResponse as typeof CountPointsResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type PointServiceService = typeof PointServiceService;
 export const PointServiceService = {
   /** Each shard's part of the batch is atomic. Acknowledged when durable. */

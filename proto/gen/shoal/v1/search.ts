@@ -925,6 +925,39 @@ export const SearchBatchResponse: MessageFns<SearchBatchResponse> = {
   },
 };
 
+export type SearchServiceDefinition = typeof SearchServiceDefinition;
+export const SearchServiceDefinition = {
+  name: "SearchService",
+  fullName: "shoal.v1.SearchService",
+  methods: {
+    search: {
+      name: "Search",
+      requestType: SearchRequest as typeof SearchRequest,
+      requestStream: false,
+      responseType: SearchResponse as typeof SearchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Each message is the whole top-k so far; the last equals Search. The first comes as soon as one shard answered. */
+    searchStream: {
+      name: "SearchStream",
+      requestType: SearchRequest as typeof SearchRequest,
+      requestStream: false,
+      responseType: SearchResponse as typeof SearchResponse,
+      responseStream: true,
+      options: {},
+    },
+    searchBatch: {
+      name: "SearchBatch",
+      requestType: SearchBatchRequest as typeof SearchBatchRequest,
+      requestStream: false,
+      responseType: SearchBatchResponse as typeof SearchBatchResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type SearchServiceService = typeof SearchServiceService;
 export const SearchServiceService = {
   search: {

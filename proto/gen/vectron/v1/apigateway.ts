@@ -2229,6 +2229,103 @@ export const SubmitFeedbackResponse: MessageFns<SubmitFeedbackResponse> = {
   },
 };
 
+export type VectronServiceDefinition = typeof VectronServiceDefinition;
+export const VectronServiceDefinition = {
+  name: "VectronService",
+  fullName: "vectron.v1.VectronService",
+  methods: {
+    createCollection: {
+      name: "CreateCollection",
+      requestType: CreateCollectionRequest as typeof CreateCollectionRequest,
+      requestStream: false,
+      responseType: CreateCollectionResponse as typeof CreateCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteCollection: {
+      name: "DeleteCollection",
+      requestType: DeleteCollectionRequest as typeof DeleteCollectionRequest,
+      requestStream: false,
+      responseType: DeleteCollectionResponse as typeof DeleteCollectionResponse,
+      responseStream: false,
+      options: {},
+    },
+    upsert: {
+      name: "Upsert",
+      requestType: UpsertRequest as typeof UpsertRequest,
+      requestStream: false,
+      responseType: UpsertResponse as typeof UpsertResponse,
+      responseStream: false,
+      options: {},
+    },
+    search: {
+      name: "Search",
+      requestType: SearchRequest as typeof SearchRequest,
+      requestStream: false,
+      responseType: SearchResponse as typeof SearchResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Each message is the whole top-k so far; the last equals Search. */
+    searchStream: {
+      name: "SearchStream",
+      requestType: SearchRequest as typeof SearchRequest,
+      requestStream: false,
+      responseType: SearchResponse as typeof SearchResponse,
+      responseStream: true,
+      options: {},
+    },
+    get: {
+      name: "Get",
+      requestType: GetRequest as typeof GetRequest,
+      requestStream: false,
+      responseType: GetResponse as typeof GetResponse,
+      responseStream: false,
+      options: {},
+    },
+    delete: {
+      name: "Delete",
+      requestType: DeleteRequest as typeof DeleteRequest,
+      requestStream: false,
+      responseType: DeleteResponse as typeof DeleteResponse,
+      responseStream: false,
+      options: {},
+    },
+    listCollections: {
+      name: "ListCollections",
+      requestType: ListCollectionsRequest as typeof ListCollectionsRequest,
+      requestStream: false,
+      responseType: ListCollectionsResponse as typeof ListCollectionsResponse,
+      responseStream: false,
+      options: {},
+    },
+    getCollectionStatus: {
+      name: "GetCollectionStatus",
+      requestType: GetCollectionStatusRequest as typeof GetCollectionStatusRequest,
+      requestStream: false,
+      responseType: GetCollectionStatusResponse as typeof GetCollectionStatusResponse,
+      responseStream: false,
+      options: {},
+    },
+    updateUserProfile: {
+      name: "UpdateUserProfile",
+      requestType: UpdateUserProfileRequest as typeof UpdateUserProfileRequest,
+      requestStream: false,
+      responseType: UpdateUserProfileResponse as typeof UpdateUserProfileResponse,
+      responseStream: false,
+      options: {},
+    },
+    submitFeedback: {
+      name: "SubmitFeedback",
+      requestType: SubmitFeedbackRequest as typeof SubmitFeedbackRequest,
+      requestStream: false,
+      responseType: SubmitFeedbackResponse as typeof SubmitFeedbackResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type VectronServiceService = typeof VectronServiceService;
 export const VectronServiceService = {
   createCollection: {

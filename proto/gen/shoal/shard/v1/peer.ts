@@ -1622,6 +1622,22 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
   },
 };
 
+export type PeerServiceDefinition = typeof PeerServiceDefinition;
+export const PeerServiceDefinition = {
+  name: "PeerService",
+  fullName: "shoal.shard.v1.PeerService",
+  methods: {
+    connect: {
+      name: "Connect",
+      requestType: Frame as typeof Frame,
+      requestStream: true,
+      responseType: Frame as typeof Frame,
+      responseStream: true,
+      options: {},
+    },
+  },
+} as const;
+
 export type PeerServiceService = typeof PeerServiceService;
 export const PeerServiceService = {
   connect: {

@@ -1793,6 +1793,110 @@ export const GetAuthDetailsForSDKResponse: MessageFns<GetAuthDetailsForSDKRespon
   },
 };
 
+export type AuthServiceDefinition = typeof AuthServiceDefinition;
+export const AuthServiceDefinition = {
+  name: "AuthService",
+  fullName: "vectron.auth.v1.AuthService",
+  methods: {
+    registerUser: {
+      name: "RegisterUser",
+      requestType: RegisterUserRequest as typeof RegisterUserRequest,
+      requestStream: false,
+      responseType: RegisterUserResponse as typeof RegisterUserResponse,
+      responseStream: false,
+      options: {},
+    },
+    login: {
+      name: "Login",
+      requestType: LoginRequest as typeof LoginRequest,
+      requestStream: false,
+      responseType: LoginResponse as typeof LoginResponse,
+      responseStream: false,
+      options: {},
+    },
+    getUserProfile: {
+      name: "GetUserProfile",
+      requestType: GetUserProfileRequest as typeof GetUserProfileRequest,
+      requestStream: false,
+      responseType: GetUserProfileResponse as typeof GetUserProfileResponse,
+      responseStream: false,
+      options: {},
+    },
+    updateUserProfile: {
+      name: "UpdateUserProfile",
+      requestType: UpdateUserProfileRequest as typeof UpdateUserProfileRequest,
+      requestStream: false,
+      responseType: UpdateUserProfileResponse as typeof UpdateUserProfileResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteUser: {
+      name: "DeleteUser",
+      requestType: DeleteUserRequest as typeof DeleteUserRequest,
+      requestStream: false,
+      responseType: DeleteUserResponse as typeof DeleteUserResponse,
+      responseStream: false,
+      options: {},
+    },
+    refreshToken: {
+      name: "RefreshToken",
+      requestType: RefreshTokenRequest as typeof RefreshTokenRequest,
+      requestStream: false,
+      responseType: RefreshTokenResponse as typeof RefreshTokenResponse,
+      responseStream: false,
+      options: {},
+    },
+    createAPIKey: {
+      name: "CreateAPIKey",
+      requestType: CreateAPIKeyRequest as typeof CreateAPIKeyRequest,
+      requestStream: false,
+      responseType: CreateAPIKeyResponse as typeof CreateAPIKeyResponse,
+      responseStream: false,
+      options: {},
+    },
+    listAPIKeys: {
+      name: "ListAPIKeys",
+      requestType: ListAPIKeysRequest as typeof ListAPIKeysRequest,
+      requestStream: false,
+      responseType: ListAPIKeysResponse as typeof ListAPIKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteAPIKey: {
+      name: "DeleteAPIKey",
+      requestType: DeleteAPIKeyRequest as typeof DeleteAPIKeyRequest,
+      requestStream: false,
+      responseType: DeleteAPIKeyResponse as typeof DeleteAPIKeyResponse,
+      responseStream: false,
+      options: {},
+    },
+    validateAPIKey: {
+      name: "ValidateAPIKey",
+      requestType: ValidateAPIKeyRequest as typeof ValidateAPIKeyRequest,
+      requestStream: false,
+      responseType: ValidateAPIKeyResponse as typeof ValidateAPIKeyResponse,
+      responseStream: false,
+      options: {},
+    },
+    createSDKJWT: {
+      name: "CreateSDKJWT",
+      requestType: CreateSDKJWTRequest as typeof CreateSDKJWTRequest,
+      requestStream: false,
+      responseType: CreateSDKJWTResponse as typeof CreateSDKJWTResponse,
+      responseStream: false,
+      options: {},
+    },
+    getAuthDetailsForSDK: {
+      name: "GetAuthDetailsForSDK",
+      requestType: GetAuthDetailsForSDKRequest as typeof GetAuthDetailsForSDKRequest,
+      requestStream: false,
+      responseType: GetAuthDetailsForSDKResponse as typeof GetAuthDetailsForSDKResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
 export type AuthServiceService = typeof AuthServiceService;
 export const AuthServiceService = {
   registerUser: {
