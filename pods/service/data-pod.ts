@@ -89,7 +89,7 @@ export class DataPod {
   readonly disk: DiskWatermarks;
   readonly snapshots: SnapshotSource;
   readonly mutations: Mutations;
-  readonly #payloadRing = new PayloadRing();
+  readonly payloadRing = new PayloadRing();
   readonly #replicas = new Map<string, HostedReplica>();
   /** Rule F1: replicas whose bytes are damaged are kept, and not served. */
   readonly #quarantined = new Map<string, { readonly registered: RegisteredReplica; readonly error: ShoalError }>();
@@ -155,7 +155,7 @@ export class DataPod {
         checkpointDirectory: options.directory.checkpoints(registered.localReplica),
         graphFactory: spec.index.type === 'flat' ? undefined : options.graphFactory,
         rowDistances: options.graphFactory.rowDistances,
-        payloadRing: this.#payloadRing,
+        payloadRing: this.payloadRing,
         transport: options.transport,
         authorityStore,
         clock: options.clock,
