@@ -46,20 +46,26 @@ export class CachedPayloads implements RingOwner {
 
   async read(labels: readonly number[]): Promise<Value[]> {
     if (this.#closed) return this.#readStore(labels);
-    for (const label of labels) this.#grow(label + 1);
-    const places = labels.map((label) => this.#states.get(label));
-    const values = places.map((state) => (isPlace(state) ? this.#ring.copy(state) : undefined));
-    const missing = places.flatMap((state, i) => (isPlace(state) ? [] : [i]));
+    const values: Value[] = [];
+    const places: number[] = [];
+    const missing: number[] = [];
+    for (const label of labels) {
+      this.#grow(label + 1);
+      const state = this.#states.get(label);
+      places.push(state);
+      values.push(isPlace(state) ? this.#ring.copy(state) : undefined);
+      if (!isPlace(state)) missing.push(label);
+    }
     if (missing.length === 0) return values;
 
     const { evictionCount } = this.#ring;
     const changeCount = this.#changeCount;
-    const found = await this.#readAndKeep(missing.map((i) => labels[i]!));
+    const found = await this.#readAndKeep(missing);
     if (missing.length === labels.length) return found;
     const changed = this.#changeCount !== changeCount && (this.#ring.evictionCount !== evictionCount || places.some((state, i) => isPlace(state) && this.#states.get(labels[i]!) !== state));
     if (changed) return this.#readStore(labels);
-    missing.forEach((i, at) => (values[i] = found[at]));
-    return values;
+    let next = 0;
+    return values.map((value) => value ?? found[next++]);
   }
 
   /** Runs a write that changes the payloads of these labels, or deletes them. One at a time. */
