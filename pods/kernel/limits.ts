@@ -149,6 +149,8 @@ export const limits = {
   storageWriteGroupOperationCountMax: 2_048,
   storageWriteGroupBytesMax: 4 * mebibytes,
   storageWriteBufferBytes: 64 * mebibytes,
+  /** Payloads of search hits that a pod keeps in memory, of all its shards together; memory is taken as they are read. */
+  payloadCacheBytesMax: 64 * mebibytes,
 
   // Idempotency (rule D1)
   clientIdBytesMax: 128,

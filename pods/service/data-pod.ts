@@ -18,6 +18,7 @@ import type { LogStatistics, PodLog } from '../log/log.ts';
 import type { ClusterMetadata } from '../metadata/cluster-metadata.ts';
 import type { VectorShard } from '../metadata/objects.ts';
 import type { Address, Message, MessageTransport } from '../replication/messages.ts';
+import { PayloadRing } from '../shard/payload-ring.ts';
 import { ShardReplica } from '../shard/replica.ts';
 import { ReplicaService } from '../shard/replica-service.ts';
 import { SnapshotSource } from '../shard/snapshot-source.ts';
@@ -88,6 +89,7 @@ export class DataPod {
   readonly disk: DiskWatermarks;
   readonly snapshots: SnapshotSource;
   readonly mutations: Mutations;
+  readonly payloadRing = new PayloadRing();
   readonly #replicas = new Map<string, HostedReplica>();
   /** Rule F1: replicas whose bytes are damaged are kept, and not served. */
   readonly #quarantined = new Map<string, { readonly registered: RegisteredReplica; readonly error: ShoalError }>();
@@ -153,6 +155,7 @@ export class DataPod {
         checkpointDirectory: options.directory.checkpoints(registered.localReplica),
         graphFactory: spec.index.type === 'flat' ? undefined : options.graphFactory,
         rowDistances: options.graphFactory.rowDistances,
+        payloadRing: this.payloadRing,
         transport: options.transport,
         authorityStore,
         clock: options.clock,

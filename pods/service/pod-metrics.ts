@@ -16,6 +16,7 @@ export function observePod(metrics: Metrics, pod: DataPod, metadata: ClusterMeta
   perShard('tailPoints', ({ replica }) => replica.state.index.tailPointCount);
   perShard('graphPoints', ({ replica }) => replica.state.index.graphPointCount);
   perShard('indexMemory', ({ replica }) => replica.statistics().indexMemoryBytes);
+  metrics.observe('payloadCache', single(() => pod.payloadRing.memoryBytes()));
   perShard('appliedSeq', ({ replica }) => replica.appliedSeq);
   perShard('applyLag', ({ replica }) => {
     const { commitSeq, appliedSeq } = replica.statistics();

@@ -69,7 +69,7 @@ export async function applyEntries(state: AppliedState, entries: readonly Commit
   const last = entries.at(-1)!;
   const replicaState = { appliedSeq: last.seq, commitSeq: Math.max(commitSeq, last.seq), term: last.term };
   planned.writes.push({ kind: 'put', key: keyWithBytes(state.localReplica, 'meta', encoder.encode('state')), value: encodeReplicaState(replicaState) });
-  await state.store.write(planned.writes);
+  await state.points.change(planned.writes, () => state.store.write(planned.writes));
   changeMemory(state, planned.changes);
   return repeats;
 }

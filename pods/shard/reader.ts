@@ -130,7 +130,7 @@ export class ShardReader {
   async #hitsWithParts(labels: readonly number[], known: readonly ShardHit[], isWhole: boolean, parts: PointParts): Promise<FoundHits> {
     const { points } = this.#replica.state;
     const [payloads, vectors] = await Promise.all([
-      parts.includePayload ? points.payloads(labels) : undefined,
+      parts.includePayload ? points.payloadsOfHits(labels) : undefined,
       parts.includeVector ? points.vectors(labels) : undefined,
     ]);
     const hits: ShardHit[] = [];

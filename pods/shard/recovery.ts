@@ -27,6 +27,7 @@ import { IdempotencyTable } from './idempotency.ts';
 import { recoverLabels } from './label-recovery.ts';
 import type { LabelTable, LabelVersions } from './label-table.ts';
 import { PayloadIndexing } from './payload-indexing.ts';
+import type { PayloadRing } from './payload-ring.ts';
 import { PointIndex } from './point-index.ts';
 import { ReaderEpochs } from './reader-epochs.ts';
 import { decodeReplicaState, newReplicaState, type ReplicaState } from './replica-state.ts';
@@ -46,6 +47,8 @@ export interface RecoveryOptions {
   readonly logger: Logger;
   /** Tells what has changed since the checkpoint; without it every id is read from the store. */
   readonly log?: ReplicaLog;
+  /** Where payloads that were read are kept, shared by the replicas of a pod; of its own when it is not given. */
+  readonly payloadRing?: PayloadRing;
   readonly flatFloatsMax?: number;
   readonly tailFloatsMax?: number;
 }
@@ -87,7 +90,7 @@ async function readState(
   loading: Promise<VectorIndex | undefined>,
 ): Promise<Pick<RecoveredReplica, 'state' | 'epochs'>> {
   const { store, localReplica, spec, logger } = options;
-  const points = new StoredPoints(store, localReplica);
+  const points = new StoredPoints(store, localReplica, options.payloadRing);
   const epochs = new ReaderEpochs();
   const versions = checkpoint === undefined ? undefined : await orRebuild(logger, 'label versions', () => checkpoints.readVersions(checkpoint));
   const source = checkpoint === undefined || versions === undefined ? undefined : { checkpoints, checkpoint, versions };

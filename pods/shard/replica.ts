@@ -282,6 +282,7 @@ export class ShardReplica {
     await this.#loop.stop();
     this.#applied.giveUp(new ShoalError('SHUTTING_DOWN', `shard ${this.shardUID} is closed`));
     await this.#checkpointer.finish({ last: this.#failure === undefined });
+    this.state.points.close();
     await this.state.index.close();
   }
 

@@ -16,9 +16,11 @@
 import { ShoalError } from '../kernel/errors.ts';
 import type { Payload } from '../domain/point.ts';
 import { vectorOfBytes, type VectorBytes } from '../domain/vector-bytes.ts';
-import { decodeKey, keySpace, keyWithLabel, keyWithText } from '../storage/keys.ts';
+import { decodeKey, keySpace, keyWithLabel, keyWithText, labelOfKey, spaceOfKey } from '../storage/keys.ts';
 import type { KeyValueReader, WriteOperation } from '../storage/key-value-store.ts';
+import { CachedPayloads } from './cached-payloads.ts';
 import { ByteReader, ByteWriter } from './entry-codec.ts';
+import { PayloadRing } from './payload-ring.ts';
 
 export interface PointState {
   readonly label: number;
@@ -41,10 +43,13 @@ const decoder = new TextDecoder();
 export class StoredPoints {
   readonly #store: KeyValueReader;
   readonly #replica: number;
+  readonly #cached: CachedPayloads;
 
-  constructor(store: KeyValueReader, localReplica: number) {
+  /** The ring may be shared with other replicas. */
+  constructor(store: KeyValueReader, localReplica: number, ring: PayloadRing = new PayloadRing()) {
     this.#store = store;
     this.#replica = localReplica;
+    this.#cached = new CachedPayloads(ring, (labels) => this.#payloadValues(labels));
   }
 
   async states(ids: readonly string[]): Promise<(PointState | undefined)[]> {
@@ -53,8 +58,12 @@ export class StoredPoints {
   }
 
   async payloads(labels: ArrayLike<number>): Promise<(StoredPayload | undefined)[]> {
-    const values = await this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'payload', label)));
-    return values.map((value) => (value === undefined ? undefined : decodePayload(value)));
+    return decodePayloads(await this.#payloadValues(labels));
+  }
+
+  /** The same of points that others may ask for too: what was read lately comes from memory. Not for reading through many points. */
+  async payloadsOfHits(labels: readonly number[]): Promise<(StoredPayload | undefined)[]> {
+    return decodePayloads(await this.#cached.read(labels));
   }
 
   async vectors(labels: ArrayLike<number>): Promise<(Float32Array | undefined)[]> {
@@ -92,6 +101,24 @@ export class StoredPoints {
     return { kind: 'delete', key: this.#idKey(id) };
   }
 
+  /** Runs the write of a batch, to which `put` and `deleteLabel` may have added. One at a time. */
+  change(batch: readonly WriteOperation[], write: () => Promise<void>): Promise<void> {
+    const labels: number[] = [];
+    for (const operation of batch) {
+      if (operation.kind !== 'delete-range' && spaceOfKey(operation.key) === 'payload') labels.push(labelOfKey(operation.key));
+    }
+    return this.#cached.change(labels, write);
+  }
+
+  /** Nothing of it is kept in memory any more. */
+  close(): void {
+    this.#cached.close();
+  }
+
+  #payloadValues(labels: ArrayLike<number>): Promise<(Uint8Array | undefined)[]> {
+    return this.#store.getMany(Array.from(labels, (label) => keyWithLabel(this.#replica, 'payload', label)));
+  }
+
   #idKey(id: string): Uint8Array {
     return keyWithText(this.#replica, 'id', id);
   }
@@ -125,6 +152,10 @@ function encodePayload(stored: StoredPayload): Uint8Array {
   writer.bytes(stored.payload);
   writer.optionalText(stored.text);
   return writer.finish();
+}
+
+function decodePayloads(values: readonly (Uint8Array | undefined)[]): (StoredPayload | undefined)[] {
+  return values.map((value) => (value === undefined ? undefined : decodePayload(value)));
 }
 
 function decodePayload(value: Uint8Array): StoredPayload {

@@ -47,6 +47,7 @@ export const metricTable = {
   tailPoints: { name: 'shoal_tail_points', kind: 'gauge', labels: shard, help: 'Points that are searchable and not yet in the graph.' },
   graphPoints: { name: 'shoal_graph_points', kind: 'gauge', labels: shard, help: 'Points in the graph.' },
   indexMemory: { name: 'shoal_index_memory_bytes', kind: 'gauge', unit: 'bytes', labels: shard, help: 'Memory of the vector index.' },
+  payloadCache: { name: 'shoal_payload_cache_bytes', kind: 'gauge', unit: 'bytes', labels: [], help: 'Memory that holds payloads of search hits.' },
   appliedSeq: { name: 'shoal_applied_seq', kind: 'gauge', labels: shard, help: 'Number of the last operation applied.' },
   applyLag: { name: 'shoal_apply_lag_operations', kind: 'gauge', labels: shard, help: 'Operations committed and not yet applied.' },
   term: { name: 'shoal_replica_term', kind: 'gauge', labels: shard, help: 'Term that the replica here has adopted.' },
