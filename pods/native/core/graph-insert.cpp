@@ -1,6 +1,9 @@
 // Insertion: a node looks for its neighbours from the top down, chooses among the nearest those that are nearer to it than
 // to one another (algorithm 4 of the paper), keeps half as many as its degree in any case, and is put into their lists, where
 // the same choice makes room.
+//
+// Nearer by a twentieth, that is: a neighbour that another stands before by less is kept, as in Vamana (Subramanya et al.,
+// NeurIPS 2019), so that lists are fuller, and a walk compares fewer rows for the same recall.
 
 #include <sched.h>
 
@@ -12,6 +15,7 @@
 namespace shoal {
 
 static constexpr int levelMax = 16;
+static constexpr float choiceSlack = 1.05f;
 
 Graph::Graph(const GraphParameters& parameters)
     : parameters_(parameters),
@@ -55,11 +59,13 @@ void Graph::collectCandidates(uint32_t except, Scratch& scratch) const {
 // `candidates`: nearest first.
 void Graph::select(std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& selected) const {
   selected.clear();
+  // Distances under dot have no zero of which they could be multiples.
+  const float slack = lifted_ ? 1 : choiceSlack;
   for (const Candidate& candidate : candidates) {
     if (selected.size() >= count) return;
     const Query query = queryOf(candidate.slot);
     bool isNearer = true;
-    for (size_t i = 0; i < selected.size() && isNearer; i++) isNearer = distanceTo(query, selected[i]) >= candidate.distance;
+    for (size_t i = 0; i < selected.size() && isNearer; i++) isNearer = distanceTo(query, selected[i]) * slack >= candidate.distance;
     if (isNearer) selected.push_back(candidate.slot);
   }
 }
