@@ -2,8 +2,9 @@
 // to one another (algorithm 4 of the paper), keeps half as many as its degree in any case, and is put into their lists, where
 // the same choice makes room.
 //
-// Nearer by a twentieth, that is: a neighbour that another stands before by less is kept, as in Vamana (Subramanya et al.,
-// NeurIPS 2019), so that lists are fuller, and a walk compares fewer rows for the same recall.
+// Its own neighbours it gives up only for others that stand before them by a tenth, as in Vamana (Subramanya et al., NeurIPS
+// 2019): lists are fuller, and a walk compares fewer rows for the same recall. Where room is made the paper's choice holds, which
+// makes more of it: else new nodes would find every list around them full, and soon nothing would lead to them.
 
 #include <sched.h>
 
@@ -15,7 +16,7 @@
 namespace shoal {
 
 static constexpr int levelMax = 16;
-static constexpr float choiceSlack = 1.05f;
+static constexpr float choiceSlack = 1.1f;
 
 Graph::Graph(const GraphParameters& parameters)
     : parameters_(parameters),
@@ -56,11 +57,9 @@ void Graph::collectCandidates(uint32_t except, Scratch& scratch) const {
   });
 }
 
-// `candidates`: nearest first.
-void Graph::select(std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& selected) const {
+// `candidates`: nearest first. One gives way to another whose distance to it, times `slack`, is below its own.
+void Graph::select(const std::vector<Candidate>& candidates, size_t count, float slack, std::vector<uint32_t>& selected) const {
   selected.clear();
-  // Distances under dot have no zero of which they could be multiples.
-  const float slack = lifted_ ? 1 : choiceSlack;
   for (const Candidate& candidate : candidates) {
     if (selected.size() >= count) return;
     const Query query = queryOf(candidate.slot);
@@ -106,7 +105,7 @@ void Graph::link(uint32_t from, uint32_t to, int level, Scratch& scratch) {
   candidates.resize(count);
   for (size_t i = 0; i < count; i++) candidates[i] = {scratch.distances[i], scratch.slots[i]};
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
-  select(candidates, capacity, scratch.selected);
+  select(candidates, capacity, 1, scratch.selected);
   writeLinks(links, capacity, scratch.selected);
   slots_.markChanged(from, linksChanged);
 }
@@ -122,7 +121,8 @@ void Graph::join(uint32_t slot, const Query& query, uint32_t start, int startLev
     collectCandidates(slot, scratch);
     if (scratch.candidates.empty()) continue;
     start = scratch.candidates.front().slot;
-    select(scratch.candidates, parameters_.m, scratch.selected);
+    // Distances under dot have no zero of which they could be multiples.
+    select(scratch.candidates, parameters_.m, lifted_ ? 1 : choiceSlack, scratch.selected);
     chosen = scratch.selected;
     fill(scratch.candidates, parameters_.m / 2, chosen);
     {

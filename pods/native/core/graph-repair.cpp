@@ -57,7 +57,7 @@ bool Graph::repairLevel(uint32_t slot, int level, const SlotSet& retired, Scratc
   scratch.candidates.resize(count);
   for (size_t i = 0; i < count; i++) scratch.candidates[i] = {scratch.distances[i], candidates[i]};
   std::sort(scratch.candidates.begin(), scratch.candidates.end(), [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
-  select(scratch.candidates, capacity, scratch.selected);
+  select(scratch.candidates, capacity, 1, scratch.selected);
   std::vector<uint32_t> chosen = scratch.selected;
   const size_t chosenCount = chosen.size();
   {

@@ -151,7 +151,7 @@ class Graph {
   WalkOutcome walkAllowed(const Query& query, uint32_t start, const WalkOptions& options, Scratch& scratch) const;
 
   void collectCandidates(uint32_t except, Scratch& scratch) const;
-  void select(std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& selected) const;
+  void select(const std::vector<Candidate>& candidates, size_t count, float slack, std::vector<uint32_t>& selected) const;
   static void fill(const std::vector<Candidate>& candidates, size_t count, std::vector<uint32_t>& chosen);
   void link(uint32_t from, uint32_t to, int level, Scratch& scratch);
   void writeLinks(Link* links, size_t capacity, const std::vector<uint32_t>& slots);
