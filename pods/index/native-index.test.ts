@@ -186,6 +186,30 @@ test(`vectors of very different lengths are found under euclidean, where a few l
   assert.ok(missed < count / 100, `${missed} of ${count}`);
 });
 
+for (const metric of ['cosine', 'euclidean'] as const) {
+  test(`among points that differ by less than their codes tell, the nearest are found under ${metric} (seed ${seed})`, async (context) => {
+    const [groupCount, memberCount, k] = [130, 30, 10];
+    const points = new Points();
+    const index = await quantised.create({ ...parameters, metric });
+    context.after(() => index.close());
+    await points.add(index, 0, 3_000);
+    const groups = points.vectors(groupCount);
+    // A step of the codes is about a hundredth.
+    const near = (i: number): Float32Array => groups.slice(i * dimension, (i + 1) * dimension).map((component) => component + 0.004 * (points.random.fraction() - 0.5));
+    const members = new Float32Array(groupCount * memberCount * dimension);
+    for (let i = 0; i < groupCount * memberCount; i++) members.set(near(i % groupCount), i * dimension);
+    await index.add(range(3_000, groupCount * memberCount), members);
+    const queries = new Float32Array(groups.length);
+    for (let i = 0; i < groupCount; i++) queries.set(near(i), i * dimension);
+    const right = await index.search({ queries, k, ef: 200, exact: true });
+    const found = await index.search({ queries, k, ef: 200 });
+    assert.equal(found.plan, 'graph');
+    const same = found.hits.flatMap(({ labels }, i) => [...labels].filter((label) => right.hits[i]!.labels.includes(label))).length;
+    context.diagnostic(`${same} of ${groupCount * k}`);
+    assert.ok(same >= groupCount * k * 0.95, `${same} of ${groupCount * k}`);
+  });
+}
+
 test('a checkpoint after the first is a delta, whole in its own directory; a base comes when the earlier one is gone', async (context) => {
   const points = new Points();
   const index = await opened(context);

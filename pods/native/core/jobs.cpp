@@ -9,7 +9,7 @@ namespace shoal {
 
 static constexpr size_t scanBlock = 64;
 static constexpr size_t shortWalkComponents = 65536;
-static constexpr size_t rescoredBeyond = 30;
+// Where components have few values, rounding errs in one direction: so many times k are compared exactly in any case.
 static constexpr size_t rescoredFactor = 2;
 
 static bool isBefore(const Candidate& a, const Candidate& b) {
@@ -88,6 +88,33 @@ void SearchJob::scan(const Query& query, const LabelFilter* filter, std::vector<
   flush();
 }
 
+// Of what the walk found. Codes may have put it in another order: what their error could have kept from the k nearest is compared
+// with the vectors themselves.
+void SearchJob::takeNearest(const Query& query, std::vector<Candidate>& nearest, Scratch& scratch) const {
+  const Graph& graph = index_->graph();
+  const Slots& slots = graph.slots();
+  const Space& space = graph.space();
+  const ExactRows* const exact = graph.exactRows();
+  const size_t alwaysCount = exact == nullptr ? request_.k : request_.k * rescoredFactor;
+  size_t prefetchedCount = 0;
+  scratch.pool.forEachAnswer([&](float, uint32_t slot) {
+    if (prefetchedCount++ >= alwaysCount) return;
+    slots.prefetchLabel(slot);
+    if (exact != nullptr) exact->prefetchRow(slot);
+  });
+  size_t count = 0;
+  scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
+    if (count >= alwaysCount && nearest.size() == request_.k) {
+      const float bound = nearest.front().distance;
+      if (distance > bound && distance - space.distanceError(query, slots.row(slot)) > bound) return;
+    }
+    const uint32_t label = slots.label(slot);
+    if (label == noLabel) return;
+    offer(nearest, request_.k, exact == nullptr ? distance : space.exactDistance(scratch.prepared.data(), exact->row(slot)), label);
+    count++;
+  });
+}
+
 void SearchJob::run(uint32_t item, Scratch& scratch) {
   request_.counts[item] = 0;
   if (isCancelled() || request_.k == 0) return;
@@ -112,23 +139,7 @@ void SearchJob::run(uint32_t item, Scratch& scratch) {
     const WalkOutcome outcome = graph.search(query, options, scratch);
     visitedCount_.fetch_add(outcome.visitedCount, std::memory_order_relaxed);
     scans = !outcome.isComplete;
-    if (!scans) {
-      const ExactRows* const exact = graph.exactRows();
-      // Of a quantised index more than k are compared exactly: codes may have put them in another order.
-      const size_t wanted = exact == nullptr ? request_.k : std::max<size_t>(request_.k + rescoredBeyond, request_.k * rescoredFactor);
-      size_t fetchedCount = 0;
-      scratch.pool.forEachAnswer([&](float, uint32_t slot) {
-        if (fetchedCount++ >= wanted) return;
-        graph.slots().prefetchLabel(slot);
-        if (exact != nullptr) exact->prefetchRow(slot);
-      });
-      scratch.pool.forEachAnswer([&](float distance, uint32_t slot) {
-        if (nearest.size() >= wanted) return;
-        const uint32_t label = graph.slots().label(slot);
-        if (label == noLabel) return;
-        nearest.push_back({exact == nullptr ? distance : space.exactDistance(scratch.prepared.data(), exact->row(slot)), label});
-      });
-    }
+    if (!scans) takeNearest(query, nearest, scratch);
   }
   if (scans) {
     hasScanned_.store(true);

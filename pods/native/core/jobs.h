@@ -40,6 +40,7 @@ class SearchJob : public Job {
     return index_->isAbandoned() || (request_.cancelled != nullptr && request_.cancelled->load(std::memory_order_relaxed) != 0);
   }
   void scan(const Query& query, const LabelFilter* filter, std::vector<Candidate>& nearest, Scratch& scratch);
+  void takeNearest(const Query& query, std::vector<Candidate>& nearest, Scratch& scratch) const;
 
   const std::shared_ptr<Index> index_;
   const SearchRequest request_;

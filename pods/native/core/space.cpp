@@ -9,6 +9,7 @@ namespace shoal {
 
 static constexpr size_t rowAlignment = 16;
 static constexpr size_t codesAt = 8;
+static constexpr float errorDeviations = 6;
 
 static size_t paddedTo(size_t bytes, size_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 
@@ -115,6 +116,14 @@ void Space::distances(const Query& query, const char* const* rows, size_t count,
   }
   kernels_.dotMany(query.components, components, count, dimension_, out);
   for (size_t i = 0; i < count; i++) out[i] = fromDot(out[i]);
+}
+
+float Space::distanceError(const Query& query, const char* row) const {
+  if (storage_ == Storage::Float) return 0;
+  const float scale = wordAt(row), squaredNorm = wordAt(row + 4);
+  const float variance = (query.scale * query.scale * squaredNorm + scale * scale * query.squaredNorm) / 12;
+  const float ofDot = errorDeviations * std::sqrt(variance);
+  return metric_ == Metric::Euclidean ? 2 * ofDot : ofDot;
 }
 
 float Space::exactDistance(const float* a, const float* b) const {

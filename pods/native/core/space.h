@@ -54,6 +54,9 @@ class Space {
   float distance(const Query& query, const char* row) const;
   void distances(const Query& query, const char* const* rows, size_t count, float* out) const;
   float exactDistance(const float* a, const float* b) const;
+  // By how much `distance` may differ from the exact one: 0 for floats. For codes six standard deviations, if what is rounded off
+  // a component lies anywhere within a step.
+  float distanceError(const Query& query, const char* row) const;
 
  private:
   float fromDot(float dot) const { return metric_ == Metric::Cosine ? 1 - dot : -dot; }
