@@ -53,7 +53,13 @@ test('a cluster', async (t) => {
         const program = `fetch(${JSON.stringify(url)}).then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
         return cluster.kubectl(['exec', '-n', namespace, from, '--', node, '-e', program]);
       };
-      for (const to of ['echo-0', 'echo-1', 'echo-2']) assert.equal(await ask(`http://${to}.echo-pods.${namespace}.svc:8080/`), to);
+      for (const to of ['echo-0', 'echo-1', 'echo-2']) {
+        // The name of a pod that was replaced is answered a little after the pod is ready.
+        await waitUntil(`${from} to reach ${to} by its name`, clusterTimeoutsMs.podReady, async () => {
+          const answer = await ask(`http://${to}.echo-pods.${namespace}.svc:8080/`);
+          return answer === to ? { value: undefined } : `the answer is ${answer}`;
+        });
+      }
       const answers = new Set<string>();
       for (let i = 0; i < 30 && answers.size < 2; i++) answers.add(await ask('http://echo/'));
       assert.ok([...answers].every((name) => /^echo-[012]$/.test(name)) && answers.size > 1, `the service answered ${[...answers].join(', ')}`);
