@@ -63,19 +63,23 @@ export class KubeClient {
     // The server gives up when we do, so that a write that nobody waits for does not happen much later.
     const query = { timeout: `${Math.ceil(this.#timeoutMs / 1_000)}s`, ...request.query };
     let status: number;
+    let retryAfter: string | undefined;
     let text: string;
     try {
       const answer = await send(this.endpoint, this.clock, this.#timeoutMs, { ...request, query });
       status = answer.statusCode!;
+      retryAfter = answer.headers['retry-after'];
       text = await readBody(answer, this.clock, this.#timeoutMs);
     } catch (error) {
       if (error instanceof NoAnswerError && !error.wasSent) throw new ShoalError('UNAVAILABLE', `${what} was not sent: ${error.message}`, { cause: error });
       throw new ShoalError('OUTCOME_UNKNOWN', `${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
     if (status < 300) return parsed(text) ?? fail('OUTCOME_UNKNOWN', `${what} was answered ${status} without JSON`);
-    const { message = text.slice(0, 300) } = (parsed(text) ?? {}) as Refusal;
+    const { reason, message = text.slice(0, 300) } = (parsed(text) ?? {}) as Refusal;
     if (status === 409) throw new ShoalError('CONFLICT', message);
     if (status === 404) throw new ShoalError(isAbsent(text) && request.method !== 'POST' ? 'CONFLICT' : 'UNAVAILABLE', `${what}: ${message}`);
+    // An API server that ends, or puts another schema of a resource in place, turns requests away like this before it looks at them.
+    if (reason === 'ServiceUnavailable' && retryAfter !== undefined) throw new ShoalError('UNAVAILABLE', `${what} was turned away: ${message}`);
     throw new ShoalError(codeOf(status) ?? 'OUTCOME_UNKNOWN', `${what}: ${status} ${message}`);
   }
 

@@ -9,7 +9,7 @@
  *     PERMISSION_DENIED   it did not happen: this process may not do that (UNAUTHENTICATED: nobody knows who it is)
  *     OVERLOADED          it did not happen: the store takes no more at the moment
  *     STORAGE_READ_ONLY   it did not happen: the disk is full
- *     UNAVAILABLE         it did not happen: it was never sent
+ *     UNAVAILABLE         it did not happen: it was never sent, or turned away unread
  *     OUTCOME_UNKNOWN     it may have happened, or may still happen; only a later version of the object tells
  *
  * A read that fails is UNAVAILABLE, or one of the middle three.

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collectionSpec } from '../../../../pods/domain/collection.ts';
+import { hasCode } from '../../../../pods/kernel/errors.ts';
 import type { Condition, VectorCollection } from '../../../../pods/metadata/objects.ts';
 import { startInstallation, until, type Installation } from './installation.ts';
 
@@ -43,7 +44,8 @@ test('the life of pools and collections', async (t) => {
   });
 
   await step('a pool gets its objects', async () => {
-    await metadata.pools.create({ metadata: { name: 'default', labels: {} }, spec: { replicas: 3, storage: { size: '1Gi' }, topologySpread: ['kubernetes.io/hostname'] } });
+    // The API server holds a write of a new kind back for two seconds, and turns it away if the schema was changed just before it came.
+    await until('a pool', () => metadata.pools.create({ metadata: { name: 'default', labels: {} }, spec: { replicas: 3, storage: { size: '1Gi' }, topologySpread: ['kubernetes.io/hostname'] } }).catch(unlessUnavailable));
     const set = await until('a StatefulSet', async () => (await admin.read(`${statefulSets}/default`)) as Raw | undefined);
     const { replicas, serviceName, updateStrategy, podManagementPolicy } = set.spec;
     assert.deepEqual({ replicas, serviceName, updateStrategy, podManagementPolicy }, { replicas: 3, serviceName: 'shoal-pods', updateStrategy: { type: 'OnDelete' }, podManagementPolicy: 'Parallel' });
@@ -225,6 +227,10 @@ async function remove({ metadata }: Installation, name: string): Promise<void> {
 
 function said(conditions: readonly Condition[] | undefined): Record<string, string> {
   return Object.fromEntries((conditions ?? []).map(({ type, status, reason, message }) => [type, `${status} ${reason}: ${message}`]));
+}
+
+function unlessUnavailable(error: unknown): undefined {
+  if (!hasCode(error, 'UNAVAILABLE')) throw error;
 }
 
 /** Without what the API server gives each object anew. */
