@@ -6,7 +6,7 @@ import { quantizations, type Quantization } from '../../pods/domain/collection.t
 export const datasetNames = ['glove', 'text', 'clustered'] as const;
 export type DatasetName = (typeof datasetNames)[number];
 
-export const benchmarkNames = [...datasetNames, 'overhead', 'wire', 'routed', 'replication', 'join'] as const;
+export const benchmarkNames = [...datasetNames, 'quantization', 'overhead', 'wire', 'routed', 'replication', 'join'] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export const parts = ['crash', 'search', 'filter', 'restart', 'beside', 'loop'] as const;
@@ -26,7 +26,7 @@ export interface BenchmarkOptions {
   /** Leave the data directory, and the server's log, in place. */
   readonly keep: boolean;
   readonly profile: boolean;
-  /** Of `routed`, `replication` and `join`: less of everything, for a first look. */
+  /** Of `quantization`, `routed`, `replication` and `join`: less of everything, for a first look. */
   readonly quick: boolean;
   readonly output: string | undefined;
 }
@@ -36,6 +36,7 @@ export const help = `usage: npm run bench -- <name> [options]
   glove        341,479 English word vectors (100 dimensions): import, search, filters, restarts, event loop
   text         117,791 WordNet glosses, embedded on this machine (512 dimensions; the first run embeds them, for minutes)
   clustered    a million points in clusters (100 dimensions), or as many as --limit says
+  quantization what int8 codes cost and save beside floats: text, two servers, side by side, by calls of one search and of several
   overhead     what metrics and traces cost a query: four servers, side by side
   wire         what one connection between two pods carries
   routed       what a search costs more when gateway and data pod are processes of their own; then with TLS between them
@@ -53,7 +54,7 @@ options
   --only LIST      parts to run beside the import: ${parts.join(', ')}
   --skip LIST      parts to leave out
   --seconds N      length of the event-loop measurement, 15
-  --quick          routed, replication, join: shorter or fewer rounds, fewer points
+  --quick          quantization, routed, replication, join: shorter or fewer rounds, fewer points
   --profile        profile the server's main thread: heaviest functions on stdout, .cpuprofile files beside the results
   --keep           leave the data directory in place
   --output FILE    results as JSON; by default bench-results/<name>-<date>.json

@@ -63,6 +63,10 @@ export class BenchClient {
     return this.#call(SearchServiceService.search, { collection, query: { ...noQuery, ...query } });
   }
 
+  async searchBatch(collection: string, queries: readonly Partial<SearchQuery>[]): Promise<readonly SearchResponse[]> {
+    return (await this.#call(SearchServiceService.searchBatch, { collection, queries: queries.map((query) => ({ ...noQuery, ...query })) })).answers;
+  }
+
   getPoints(collection: string, ids: readonly string[], consistency: Consistency): Promise<GetPointsResponse> {
     return this.#call(PointServiceService.getPoints, { collection, ids: [...ids], packVectors: true, consistency });
   }

@@ -8,6 +8,7 @@ import { runComparison } from './compare/compare.ts';
 import { datasetNames, help, isOneOf, readArguments, type BenchmarkOptions } from './arguments.ts';
 import { requireLinux } from './machine.ts';
 import { runOverheadBenchmark } from './overhead.ts';
+import { runQuantizationBenchmark } from './quantization.ts';
 import { say } from './report.ts';
 import { killServers } from './server-process.ts';
 import { runVectorBenchmark } from './vector-benchmark.ts';
@@ -31,7 +32,8 @@ async function main(argv: readonly string[]): Promise<number> {
   endWithServers();
   try {
     requireLinux();
-    if (options.name === 'overhead') await runOverheadBenchmark(options);
+    if (options.name === 'quantization') await runQuantizationBenchmark(options);
+    else if (options.name === 'overhead') await runOverheadBenchmark(options);
     else if (options.name === 'wire') await runWireBenchmark();
     else if (options.name === 'routed') await runRoutedBenchmark(options);
     else if (options.name === 'replication') await runReplicationBenchmark(options);

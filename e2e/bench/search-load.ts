@@ -11,6 +11,8 @@ import type { AskedServer } from './server-process.ts';
 
 export interface SearchSettings {
   readonly clients: number;
+  /** Absent: one, by `Search`; otherwise so many by `SearchBatch`. */
+  readonly searchesPerCall?: number;
   readonly ef?: number;
   /** Place in `selectivities`; absent: no filter. */
   readonly selectivity?: number;
@@ -27,6 +29,7 @@ export interface SearchFigures extends SearchSettings {
   readonly serverCpuMicrosPerQuery: number;
   /** The same by kind of thread. */
   readonly threadCpuMicrosPerQuery: Readonly<Record<string, number>>;
+  /** Of calls. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -35,24 +38,26 @@ export const topK = 10;
 
 export async function measureSearches(server: AskedServer, dataset: Dataset, truth: GroundTruth, settings: SearchSettings): Promise<SearchFigures> {
   const queryCount = Math.min(settings.queryCount ?? Infinity, dataset.queryCount);
-  const { selectivity, clients: clientCount } = settings;
+  const { selectivity, clients: clientCount, searchesPerCall } = settings;
   const clients = Array.from({ length: clientCount }, () => new BenchClient(server.address, server.apiKey));
   try {
-    const search = async (client: BenchClient, query: number): Promise<number[]> => {
-      const { hits } = await client.search(collectionName, searchQuery(dataset, query, settings));
-      return hits.map(({ id }) => Number(id));
+    const answers = new Array<number[]>(queryCount);
+    const search = async (client: BenchClient, first: number, count: number): Promise<void> => {
+      const queries = Array.from({ length: count }, (_, at) => searchQuery(dataset, first + at, settings));
+      const found = searchesPerCall === undefined ? [await client.search(collectionName, queries[0]!)] : await client.searchBatch(collectionName, queries);
+      for (const [at, { hits }] of found.entries()) answers[first + at] = hits.map(({ id }) => Number(id));
     };
     // Connections are opened, and code is compiled, before anything counts.
-    await Promise.all(clients.map((client, at) => search(client, at % queryCount)));
-    const answers = new Array<number[]>(queryCount);
-    const latencies = new Float64Array(queryCount);
+    await Promise.all(clients.map((client, at) => search(client, at % queryCount, 1)));
+    const latencies: number[] = [];
     let next = 0;
     const lane = async (client: BenchClient): Promise<void> => {
       while (next < queryCount) {
-        const query = next++;
+        const first = next;
+        next = Math.min(queryCount, first + (searchesPerCall ?? 1));
         const sentMs = performance.now();
-        answers[query] = await search(client, query);
-        latencies[query] = performance.now() - sentMs;
+        await search(client, first, next - first);
+        latencies.push(performance.now() - sentMs);
       }
     };
     const cpuBefore = cpuOfAll(server.processes);
@@ -62,7 +67,7 @@ export async function measureSearches(server: AskedServer, dataset: Dataset, tru
     const seconds = (performance.now() - startedMs) / 1_000;
     const cpu = cpuOfAll(server.processes) - cpuBefore;
     const threads = [...cpuByThreads(server.processes)].map(([kind, micros]) => [kind, (micros - (threadsBefore.get(kind) ?? 0)) / queryCount] as const);
-    latencies.sort();
+    latencies.sort((a, b) => a - b);
     return {
       ...settings,
       queryCount,
