@@ -23,7 +23,7 @@ import { askProbe, profiled } from '../profiling.ts';
 import { formatBytes, formatNumber, printTable, progressLine, resultsPath, say, writeResults } from '../report.ts';
 import { probeFlag } from '../server-process.ts';
 import { metricOf, withOwner } from './bench-cluster.ts';
-import { loadParameters, MixedLoad, type PhaseFigures } from './mixed-load.ts';
+import { loadParameters, PhasedLoad, type PhaseFigures } from './phased-load.ts';
 
 const joinTimeoutMs = 600_000;
 
@@ -83,7 +83,7 @@ export async function runJoinBenchmark(options: BenchmarkOptions): Promise<void>
       name.startsWith('pod') ? { nodeFlags: [probeFlag], withChannel: true, extraFlags: () => ['--transfer-bytes-per-second', String(bench.rate)] } : {};
     const cluster = (bench.cluster = await startCluster(owner, { pods: 3, gateways: 1, controllers: 1, extra }));
     results['import'] = await importAll(bench);
-    const load = new MixedLoad(dataset, cluster.gateways[0]!.grpcAddress, cluster.key);
+    const load = new PhasedLoad(dataset, cluster.gateways[0]!.grpcAddress, cluster.key);
     atEnd(owner, () => load.close());
     const joins: JoinFigures[] = [];
     for (const rate of rates) {
@@ -127,7 +127,7 @@ async function importAll({ cluster, dataset }: Bench): Promise<{ seconds: number
   }
 }
 
-async function join(bench: Bench, load: MixedLoad): Promise<JoinFigures> {
+async function join(bench: Bench, load: PhasedLoad): Promise<JoinFigures> {
   const { cluster, quietSeconds, rate } = bench;
   const { primary: source } = await holders(cluster);
   const memoryBefore = new Map(cluster.pods.map((pod) => [pod.name, memoryUse(pod.pid).residentBytes]));
@@ -199,7 +199,7 @@ async function profiledIfAsked<Result>({ cluster, profiles }: Bench, work: () =>
 }
 
 /** The replica that joined goes again. */
-async function leave(bench: Bench, load: MixedLoad): Promise<{ seconds: number; phase: PhaseFigures; loops: Record<string, LoopReport> }> {
+async function leave(bench: Bench, load: PhasedLoad): Promise<{ seconds: number; phase: PhaseFigures; loops: Record<string, LoopReport> }> {
   const { cluster } = bench;
   const before = await holders(cluster);
   load.start();

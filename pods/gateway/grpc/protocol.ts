@@ -9,8 +9,7 @@
  * and a message is a byte (1: compressed), its length in 4 bytes, big-endian, and its bytes. DATA frames end anywhere.
  */
 
-import { sensitiveHeaders } from 'node:http2';
-import type { OutgoingHttpHeaders } from 'node:http2';
+import { sensitiveHeaders, type OutgoingHttpHeaders } from 'node:http2';
 
 export const prefixBytes = 5;
 

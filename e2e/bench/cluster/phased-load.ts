@@ -19,7 +19,7 @@ export interface PhaseFigures {
   readonly searches: LatencyFigures;
 }
 
-export class MixedLoad {
+export class PhasedLoad {
   readonly #dataset: Dataset;
   readonly #clients: readonly BenchClient[];
   #running: Promise<unknown> = Promise.resolve();
