@@ -24,7 +24,7 @@ const pods = ['default-0', 'default-1', 'default-2', 'docs-0', 'kept-0', 'second
 test('the life of pools and collections', async (t) => {
   const installation = await startInstallation(t, { pods });
   const { admin, metadata } = installation;
-  const operator = await installation.operator('operator-0');
+  const operator = await installation.operator('operator-0', { restarts: true });
   let hasFailed = false;
   // Each step rests on those before it.
   const step = (name: string, run: () => Promise<void>): Promise<void> =>
