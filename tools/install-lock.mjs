@@ -5,7 +5,7 @@
 //   .install-lock/break-TOKEN  the right to remove this very lock, after its owner died
 //
 // A lock is abandoned when its process is gone, or (another host, or a pid used again) when its heartbeat stood still for
-// as long as we watched.
+// as many looks as take that long. Looks count, not the time: while the machine sleeps nobody's heart beats.
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -23,8 +23,8 @@ export async function withInstallLock(root, report, work, times = {}) {
   while (!take(directory)) {
     const seen = look(directory);
     if (watched === undefined) report('another command is installing; waiting for it');
-    if (watched?.state !== seen.state) watched = { state: seen.state, sinceMs: Date.now() };
-    if (seen.ownerIsGone || Date.now() - watched.sinceMs > abandonedAfterMs) breakLock(directory, seen.token);
+    if (watched?.state !== seen.state) watched = { state: seen.state, looks: 0 };
+    if (seen.ownerIsGone || watched.looks++ * pollMs > abandonedAfterMs) breakLock(directory, seen.token);
     await sleep(pollMs);
   }
   const heartbeat = setInterval(() => touch(join(directory, 'owner.json')), heartbeatMs);

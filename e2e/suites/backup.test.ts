@@ -14,7 +14,7 @@ import { seedOf } from '../framework/seed.ts';
 import { startServer } from '../framework/server-process.ts';
 import { packVector, ShoalClient, unpackVector } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';
-import { pause } from '../framework/timeouts.ts';
+import { eventually, timeoutsMs } from '../framework/timeouts.ts';
 
 const shards = 2;
 const batchCount = 20;
@@ -34,15 +34,14 @@ test('a backup while writing, restored into a new directory', async (t) => {
   const writers = Array.from({ length: 4 }, (_, i) => new BatchWriter(client, `w${i}`));
   let stopped = false;
   const writing = writers.map((writer) => writer.run(random, () => stopped));
-  await pause(400);
+  await eventually(timeoutsMs.request, 'three rounds of each writer', () => Promise.resolve(writers.every(({ acknowledgedRound }) => acknowledgedRound >= 3) ? true : undefined));
   const before = writers.map((writer) => ({ writer, acknowledged: writer.acknowledgedRound, deleted: [...writer.deleted] }));
   const taken = await runShoal(['backup', '--to', backup, '--output', 'json'], server);
-  await pause(100);
+  const rounds = before.map(({ acknowledged }) => acknowledged);
+  await eventually(timeoutsMs.request, 'a round after it', () => Promise.resolve(writers.some(({ acknowledgedRound }, i) => acknowledgedRound > rounds[i]!) ? true : undefined));
   stopped = true;
   await Promise.all(writing);
   assert.equal(taken.code, 0, taken.stderr);
-  const rounds = before.map(({ acknowledged }) => acknowledged);
-  assert.ok(rounds.every((round) => round > 0) && writers.some(({ acknowledgedRound }, i) => acknowledgedRound > rounds[i]!), `rounds ${rounds} before it, ${writers.map((w) => w.acknowledgedRound)} after`);
   await server.end('SIGKILL');
 
   const restored = join(directory, 'restored');

@@ -21,7 +21,7 @@ import { HttpConnection } from '../framework/http-client.ts';
 import { startServer } from '../framework/server-process.ts';
 import { packVector, ShoalClient } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';
-import { eventually, pause, timeoutsMs } from '../framework/timeouts.ts';
+import { eventually, timeoutsMs } from '../framework/timeouts.ts';
 
 const point = { id: 'a', vector: [1, 2, 3] };
 
@@ -159,17 +159,16 @@ async function fillUp(t: TestContext, freePages: number): Promise<void> {
     if (answer === 'UNAVAILABLE') break;
   }
   assert.ok([...answers.keys()].some((answer) => answer !== 'OK'), `the disk never was full: ${JSON.stringify([...answers])}`);
-  const ended = await Promise.race([server.exit, pause(1_000).then(() => undefined)]);
-  t.diagnostic(`answers on a full disk: ${JSON.stringify(Object.fromEntries(answers))}; the process ${ended === undefined ? 'went on' : `ended with ${ended.code ?? ended.signal}`}`);
   // A refused entry ends the term; until the next one finds room to begin, nobody leads.
   for (const answer of answers.keys()) assert.match(answer, /^(OK|STORAGE_READ_ONLY|OUTCOME_UNKNOWN|UNAVAILABLE|NOT_PRIMARY)$/);
 
   await disk.empty();
-  if (ended === undefined) {
-    await eventually(timeoutsMs.request, 'writes taken again', async () => ((await write('again')) === undefined ? true : undefined));
-    client.close();
-    await server.end('SIGKILL');
-  }
+  let outcome = 'went on';
+  void server.exit.then(({ code, signal }) => (outcome = `ended with ${code ?? signal}`));
+  await eventually(timeoutsMs.request, 'writes taken again, or the end of the process', async () => ((await write('again')) === undefined || outcome !== 'went on' ? true : undefined));
+  t.diagnostic(`answers on a full disk: ${JSON.stringify(Object.fromEntries(answers))}; the process ${outcome}`);
+  client.close();
+  await server.end('SIGKILL');
   server = await startServer(t, { dataDirectory: disk.dataDirectory, under: disk.enter, flags });
   client = new ShoalClient(server);
   const found = new Set((await client.scrollAll('docs', 1_000)).map(({ id }) => id));

@@ -17,7 +17,7 @@ import { HttpConnection } from '../framework/http-client.ts';
 import { ServerRefusedError, startServer, type ServerOptions } from '../framework/server-process.ts';
 import { ShoalClient } from '../framework/shoal-client.ts';
 import { temporaryDirectory } from '../framework/temporary-directory.ts';
-import { eventually, pause, timeoutsMs, within } from '../framework/timeouts.ts';
+import { eventually, timeoutsMs, within } from '../framework/timeouts.ts';
 
 test('the first start prints a key and three lines that work when pasted; the second start prints no key', async (t) => {
   const dataDirectory = join(await temporaryDirectory(t), 'data');
@@ -101,12 +101,15 @@ test('SIGTERM finishes the requests under way and exits 0', async (t) => {
   let answer = '';
   socket.setEncoding('utf8').on('data', (text: string) => (answer += text)).on('error', () => undefined);
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  const metricsOf = async (): Promise<string> => (await new HttpConnection(server.httpUrl, undefined).send('/metrics')).text;
   socket.write(`POST /v1/collections/docs/points HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${server.key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 20)}`);
+  await eventually(timeoutsMs.request, 'the request to have begun', async () => (/^shoal_requests_in_flight 1$/m.test(await metricsOf()) ? true : undefined));
 
   const acknowledged: string[] = [];
   let ending = false;
   const refused: unknown[] = [];
-  const writers = Array.from({ length: 6 }, async (_, writer) => {
+  const writerCount = 6;
+  const writers = Array.from({ length: writerCount }, async (_, writer) => {
     for (let i = 0; ; i++) {
       const id = `${writer}-${i}`;
       try {
@@ -119,7 +122,8 @@ test('SIGTERM finishes the requests under way and exits 0', async (t) => {
       }
     }
   });
-  await pause(300);
+  const haveWritten = (): boolean => new Set(acknowledged.map((id) => id[0])).size === writerCount;
+  await Promise.race([Promise.all(writers), eventually(timeoutsMs.request, 'a write of each writer', () => Promise.resolve(haveWritten() ? true : undefined))]);
   ending = true;
   const exit = server.end('SIGTERM');
   await eventually(timeoutsMs.serverStop, 'the end of /readyz', () => new HttpConnection(server.httpUrl, undefined).send('/readyz').then(({ status }) => (status === 503 ? true : undefined), () => true));

@@ -77,14 +77,13 @@ test('it goes on after failures, tells what the operator is to use after each lo
   let isReady = false;
   void running.start().then(() => (isReady = true));
   const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
-  for (let step = 0; step < 50 && told.length < 3; step++) {
+  while (told.length < 3) {
     await turn();
     clock.advance(60_000);
   }
   assert.equal(isReady, true);
   await running.close();
   const count = told.length;
-  assert(count >= 3);
   clock.advance(day);
   await turn();
   assert.equal(told.length, count);

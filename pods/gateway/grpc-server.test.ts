@@ -1,6 +1,7 @@
 /** The same over gRPC: credentials, error statuses with their trailers, cancelling, streams that wait for their reader. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
@@ -125,7 +126,7 @@ test('a stream that the client leaves, or that fails, is closed', async () => {
   gateway.probe.streamReturned = false;
   const call = gateway.client.makeServerStreamRequest(countMethod.path, countMethod.requestSerialize, countMethod.responseDeserialize, -1, metadataOf({}));
   call.on('error', () => undefined);
-  await sleep(systemClock, 20);
+  await once(call, 'data');
   call.cancel();
   while (!gateway.probe.streamReturned) await sleep(systemClock, 1);
   const refused = gateway.client.makeServerStreamRequest(countMethod.path, countMethod.requestSerialize, countMethod.responseDeserialize, 1, metadataOf({ key: 'no' }));

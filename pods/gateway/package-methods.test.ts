@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
+import { SimulatedClock } from '../../e2e/sim/simulated-clock.ts';
 import { connect, framedWith } from './grpc/server.fixture.ts';
 import type { RawClient } from './grpc/server.fixture.ts';
 import { startTestGateway } from './test-gateway.ts';
@@ -11,7 +12,7 @@ import type { TestGateway } from './test-gateway.ts';
 let gateway: TestGateway;
 let client: RawClient;
 before(async () => {
-  gateway = await startTestGateway({ bounds: { headersTimeoutMs: 200 } });
+  gateway = await startTestGateway();
   client = connect(gateway.grpcAddress.port);
 });
 after(async () => {
@@ -55,13 +56,24 @@ test('Watch tells each change, and ends with the server', async () => {
 });
 
 test('a call whose message does not come ends in time, and so does one with a deadline', async () => {
-  assert.equal((await client.open('/grpc.health.v1.Health/Check').answer).status, '4');
-  assert.equal((await client.open('/grpc.health.v1.Health/Watch').answer).status, '4');
-  assert.equal((await client.open(reflectionPath, { 'grpc-timeout': '50m' }).answer).status, '4');
-  const watched = client.open('/grpc.health.v1.Health/Watch', { 'grpc-timeout': '50m' });
+  const clock = new SimulatedClock();
+  const own = await startTestGateway({ clock, bounds: { headersTimeoutMs: 200 } });
+  const waiting = connect(own.grpcAddress.port);
+  const silent = [waiting.open('/grpc.health.v1.Health/Check'), waiting.open('/grpc.health.v1.Health/Watch'), waiting.open(reflectionPath, { 'grpc-timeout': '300m' })];
+  const watched = waiting.open('/grpc.health.v1.Health/Watch', { 'grpc-timeout': '300m' });
   watched.stream.end(ofService(''));
+  // It came last, so that the others have begun.
+  await once(watched.stream, 'data');
+  const statuses = async (): Promise<unknown[]> => Promise.all(silent.slice(0, 2).map(async ({ answer }) => (await answer).status));
+  clock.advance(200);
+  assert.deepEqual(await statuses(), ['4', '4']);
+  assert.deepEqual([silent[2]!.stream.closed, watched.stream.closed], [false, false]);
+  clock.advance(100);
+  assert.equal((await silent[2]!.answer).status, '4');
   const { messages, trailers } = await watched.answer;
   assert.deepEqual([messages.length, trailers['grpc-status']], [1, '4']);
+  waiting.session.destroy();
+  await own.stop();
 });
 
 test('a thousand questions to reflection in one piece are answered one after the other, as the client reads', async () => {

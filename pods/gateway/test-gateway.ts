@@ -166,7 +166,10 @@ export function testDialect(probe: Probe): Dialect {
                 probe.streamProduced++;
                 yield 'x'.repeat(100_000);
               }
-              if (count < 0) await sleep(systemClock, 60_000, signal);
+              if (count < 0) {
+                yield 'and no more';
+                await sleep(systemClock, 60_000, signal);
+              }
             } finally {
               probe.streamReturned = true;
             }

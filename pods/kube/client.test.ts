@@ -5,12 +5,12 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { ShoalError } from '../kernel/errors.ts';
 import { limits } from '../kernel/limits.ts';
-import { fakeApiServer, sendJson } from './api-server.fixture.ts';
+import { fakeApiServer, sendJson, type Patience } from './api-server.fixture.ts';
 
 const refusal = (reason: string, details?: object) => ({ kind: 'Status', status: 'Failure', reason, message: `because ${reason}`, ...(details === undefined ? {} : { details }) });
 
 /** What the server does; what a write of it means; what a read means, and how often it is sent. */
-const cases: readonly [name: string, answer: (response: ServerResponse) => void, write: string, read: string, reads: number][] = [
+const cases: readonly [name: string, answer: (response: ServerResponse, patience: Patience) => void, write: string, read: string, reads: number][] = [
   ['200', (response) => sendJson(response, 200, { kind: 'VectorShard' }), 'ok', 'ok', 1],
   ['200 without JSON', (response) => response.end('<html>'), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
   ['400', (response) => sendJson(response, 400, refusal('BadRequest')), 'INVALID_ARGUMENT', 'INVALID_ARGUMENT', 1],
@@ -28,17 +28,17 @@ const cases: readonly [name: string, answer: (response: ServerResponse) => void,
   ['503 with a time to come back', (response) => response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(JSON.stringify(refusal('ServiceUnavailable'))), 'UNAVAILABLE', 'UNAVAILABLE', limits.kubeReadTriesMax],
   ['503 of something in between', (response) => response.writeHead(503, { 'retry-after': '1' }).end('<html>'), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
   ['504', (response) => sendJson(response, 504, refusal('Timeout')), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
-  ['no answer', () => undefined, 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
+  ['no answer', (_, patience) => patience.ends(), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
   ['a connection closed instead of an answer', (response) => response.destroy(), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
   ['an answer that is cut', (response) => response.writeHead(200, { 'content-length': '100' }).write('{', () => response.destroy()), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
-  ['an answer that does not end', (response) => response.writeHead(200, { 'content-length': '100' }).write('{'), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
+  ['an answer that does not end', (response, patience) => (patience.endsNext(), response.writeHead(200, { 'content-length': '100' }).write('{')), 'OUTCOME_UNKNOWN', 'UNAVAILABLE', limits.kubeReadTriesMax],
 ];
 
 for (const [name, answer, writeOutcome, readOutcome, reads] of cases) {
   test(`${name}: a write is ${writeOutcome}, a read ${readOutcome}`, async (t) => {
-    const { client, requests } = await fakeApiServer(t, (_, response) => answer(response));
+    const { client, requests } = await fakeApiServer(t, (_, response, _number, patience) => answer(response, patience));
     assert.equal(await outcomeOf(client.write({ method: 'PUT', path: '/a', body: {} })), writeOutcome);
-    assert.deepEqual(requests, ['PUT /a?timeout=1s']);
+    assert.deepEqual(requests, [`PUT /a?timeout=${limits.kubeRequestTimeoutMs / 1_000}s`]);
     requests.length = 0;
     assert.equal(await outcomeOf(client.read('/a')), readOutcome);
     assert.deepEqual(requests, Array.from({ length: reads }, () => 'GET /a'));

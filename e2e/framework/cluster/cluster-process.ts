@@ -63,6 +63,11 @@ export class ClusterProcess {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** It has ended, and nobody asked for that. */
+  get hasFallen(): boolean {
+    return this.#child !== undefined && !this.isRunning && !this.#isEnding;
+  }
+
   /** Does not wait until it serves. */
   spawn(): void {
     if (this.isRunning) throw new Error(`${this.name} runs already`);

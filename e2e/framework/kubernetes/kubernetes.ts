@@ -1,6 +1,7 @@
 /**
- * A real Kubernetes API: etcd and kube-apiserver on free ports of this machine, in a temporary directory, RBAC on. There are
- * no nodes and no controllers: pods are objects only, and nothing but the API server itself acts upon what is stored.
+ * A real Kubernetes API: etcd and kube-apiserver on ports of this machine that they can come back to, in a temporary
+ * directory, RBAC on. There are no nodes and no controllers: pods are objects only, and nothing but the API server itself
+ * acts upon what is stored.
  */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -13,10 +14,11 @@ import { send } from '../../../pods/kube/request.ts';
 import { systemClock } from '../../../pods/kernel/clock.ts';
 import { systemRandom } from '../../../pods/kernel/random.ts';
 import { eventually, timeoutsMs } from '../timeouts.ts';
+import { fixedPorts } from '../cluster/fixed-ports.ts';
 import { applyManifests, type Manifest } from './apply.ts';
 import { kubernetesProgram } from './binaries.ts';
 import { renderChart } from './chart.ts';
-import { freePorts, startProcess, type ControlPlaneProcess } from './process.ts';
+import { startProcess, type ControlPlaneProcess } from './process.ts';
 
 export interface Kubernetes {
   /** Path of a kubeconfig with every right. */
@@ -73,7 +75,7 @@ export async function shoalManifests(): Promise<readonly Manifest[]> {
 export async function startKubernetes({ address = '127.0.0.1' }: { readonly address?: string } = {}): Promise<Kubernetes> {
   const programs = { etcd: await kubernetesProgram('etcd'), apiServer: await kubernetesProgram('kube-apiserver') };
   const directory = await mkdtemp(join(tmpdir(), 'shoal-kubernetes-'));
-  const [etcdPort, peerPort, apiPort] = (await freePorts(3)) as [number, number, number];
+  const [etcdPort, peerPort, apiPort] = (await fixedPorts(3)) as [number, number, number];
   const adminToken = randomBytes(24).toString('hex');
   const files = await writeFiles(directory, adminToken);
   const url = `https://${address}:${apiPort}`;

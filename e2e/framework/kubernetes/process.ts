@@ -1,7 +1,6 @@
 /** A program of the control plane as a child process: its output kept for the failure that may come, ended by its id. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
 import { timeoutsMs, within } from '../timeouts.ts';
 
 const outputLineCountMax = 60;
@@ -60,18 +59,4 @@ export function startProcess(program: string, flags: Readonly<Record<string, str
       await within(timeoutsMs.serverStop, `ending ${program}`, ended).finally(() => clearTimeout(late));
     },
   };
-}
-
-/** Ports that were free a moment ago, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

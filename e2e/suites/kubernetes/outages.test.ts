@@ -24,9 +24,9 @@ after(() => kubernetes.close());
 
 const withCode = (code: ErrorCode) => (error: unknown) => hasCode(error, code);
 
-async function withShard(t: TestContext, timeoutMs?: number): Promise<{ metadata: KubeMetadata; shard: VectorShard; namespace: string }> {
+async function withShard(t: TestContext): Promise<{ metadata: KubeMetadata; shard: VectorShard; namespace: string }> {
   const namespace = await namespaceFor(kubernetes);
-  const metadata = await metadataOf(t, kubernetes.kubeconfig, { namespace, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  const metadata = await metadataOf(t, kubernetes.kubeconfig, { namespace });
   const shard = await metadata.shards.create({ metadata: { name: 'a', labels: {} }, spec: fullSpecs.shards });
   return { metadata, shard, namespace };
 }
@@ -47,12 +47,14 @@ test('a stopped API server: reads are UNAVAILABLE, writes were not sent; afterwa
 });
 
 test('W4: a silent API server: a write is of unknown outcome, is not sent again, and may happen later', async (t) => {
-  const { metadata, shard } = await withShard(t, 500);
+  const { metadata, shard, namespace } = await withShard(t);
+  const impatient = await metadataOf(t, kubernetes.kubeconfig, { namespace, timeoutMs: 500 });
+  // The connection is there then, so that the request goes out.
+  await eventually(timeoutsMs.request, 'a connection', () => impatient.shards.get('a').catch(() => undefined));
   kubernetes.pauseApiServer();
   t.after(() => kubernetes.resumeApiServer());
-  // The connection is there, so that the request goes out.
-  await assert.rejects(metadata.shards.replaceStatus(nonced(shard, 'late')), withCode('OUTCOME_UNKNOWN'));
-  await assert.rejects(metadata.shards.get('a'), withCode('UNAVAILABLE'));
+  await assert.rejects(impatient.shards.replaceStatus(nonced(shard, 'late')), withCode('OUTCOME_UNKNOWN'));
+  await assert.rejects(impatient.shards.get('a'), withCode('UNAVAILABLE'));
   kubernetes.resumeApiServer();
   // Whoever moves the version on knows afterwards that the late write cannot come any more.
   const settled = await eventually(timeoutsMs.request, 'a write that moves the version', async () => {
@@ -87,8 +89,7 @@ test('a watch goes on after the API server was killed, and after it was told to 
     const { metadata, namespace } = await withShard(t);
     const { shards } = metadata;
     t.after(shards.watch(() => undefined));
-    await eventually(timeoutsMs.request, 'the watch', () => Promise.resolve(shards.peek('a')));
-    assert.equal(shards.isFresh(), true);
+    await eventually(timeoutsMs.request, 'the watch', () => Promise.resolve(shards.isFresh() && shards.peek('a') !== undefined ? true : undefined));
     await kubernetes.stopApiServer(signal);
     await eventually(timeoutsMs.request, 'the watch to be cut', () => Promise.resolve(shards.isFresh() ? undefined : true));
     assert.notEqual(shards.peek('a'), undefined, 'what was known stays');

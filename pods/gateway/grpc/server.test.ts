@@ -7,6 +7,7 @@ import type { OutgoingHttpHeaders } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { SimulatedClock } from '../../../e2e/sim/simulated-clock.ts';
 import { sleep, systemClock } from '../../kernel/clock.ts';
 import { connect, framedWith, startTestServer } from './server.fixture.ts';
 import type { RawClient, TestServer } from './server.fixture.ts';
@@ -146,11 +147,17 @@ test('a stream waits for a client that reads slowly, and then sends everything',
 });
 
 test('an answer that the client does not take is given up in time', async () => {
-  const server = await startTestServer({ answerTimeoutMs: 100 });
+  const clock = new SimulatedClock();
+  const server = await startTestServer({ answerTimeoutMs: 100 }, { clock });
   const slow = connect(server.port);
   const { stream, answer } = slow.open('/t.T/Large');
   stream.pause();
   stream.end(framedWith(0, '500000'));
+  await once(stream, 'response');
+  clock.advance(99);
+  await sleep(systemClock, 10);
+  assert.equal(stream.closed, false);
+  clock.advance(1);
   assert.equal((await answer).resetCode, NGHTTP2_CANCEL);
   assert.equal((await slow.call('/t.T/Large', framedWith(0, '500000'))).messages[0]?.length, 500_000);
   slow.session.destroy();
@@ -173,7 +180,13 @@ test('a connection that holds too much for its client gets no more calls until t
 });
 
 test('a connection that does not speak HTTP/2 is closed in time, and so is one that gives no sign of life', async () => {
-  const server = await startTestServer({ headersTimeoutMs: 100, keepAliveTimeoutMs: 100 });
+  const clock = new SimulatedClock();
+  const server = await startTestServer({ headersTimeoutMs: 100, keepAliveTimeoutMs: 100 }, { clock });
+  // So slowly that whoever lives can give a sign of it in time.
+  let hasEnded = false;
+  const time = (async () => {
+    for (; !hasEnded; clock.advance(5)) await sleep(systemClock, 1);
+  })();
   const silent = connectTcp(server.port, '127.0.0.1');
   await once(silent.on('error', () => undefined).resume(), 'close');
   const mute = connectTcp(server.port, '127.0.0.1');
@@ -182,8 +195,10 @@ test('a connection that does not speak HTTP/2 is closed in time, and so is one t
   await once(mute.on('error', () => undefined).resume(), 'close');
   const alive = connect(server.port);
   assert.equal((await alive.call('/t.T/Echo', framedWith(0, 'a'))).status, '0');
-  await sleep(systemClock, 500);
+  for (const untilMs = clock.monotonicMs() + 500; clock.monotonicMs() < untilMs; ) await sleep(systemClock, 1);
   assert.equal(alive.session.closed, false);
+  hasEnded = true;
+  await time;
   alive.session.destroy();
   server.server.close();
 });

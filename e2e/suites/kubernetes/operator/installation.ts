@@ -1,7 +1,8 @@
 /**
  * An operator at work on a Kubernetes API without nodes. What nodes and Kubernetes' own controllers would do is done here as
  * far as the operator can see it: StatefulSets get pods, pods are processes on this machine with a volume and a token of
- * their own, and their conditions say what their readiness probe and gate say.
+ * their own, which are started again when they end by themselves, and their conditions say what their readiness probe and
+ * gate say.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -23,8 +24,8 @@ export interface Installation {
   readonly admin: KubeClient;
   /** With every right. */
   readonly metadata: KubeMetadata;
-  /** Not started. Each has a name of its own. */
-  operator(name: string): Promise<OperatorProcess>;
+  /** Not started. Each has a name of its own. With `restarts` it is started again when it ends by itself, as one does that could not renew its Lease. */
+  operator(name: string, options?: { readonly restarts: boolean }): Promise<OperatorProcess>;
   /** The process of a pod that runs. */
   podProcess(pod: string): ClusterProcess | undefined;
   explain(t: Owner): void;
@@ -78,11 +79,12 @@ export async function startInstallation(t: Owner, { pods }: { readonly pods: rea
   const common = ['--namespace', namespace, '--pod-addresses', podAddresses];
 
   const all: ClusterProcess[] = [];
+  const restarting: ClusterProcess[] = [];
   const running = new Map<string, ClusterProcess>();
   atEnd(t, () => Promise.all(all.map((each) => each.kill())));
   for (const [index, name] of nodeNames.entries()) await makeNode(admin, name, `zone-${index}`);
   const stop = new AbortController();
-  const nodes = runNodes({ admin, kubernetes, directory, places, common, running, all, withoutSet: new Map() }, stop.signal);
+  const nodes = runNodes({ admin, kubernetes, directory, places, common, running, restarting, all, withoutSet: new Map() }, stop.signal);
   atEnd(t, async () => {
     stop.abort();
     await nodes;
@@ -95,13 +97,14 @@ export async function startInstallation(t: Owner, { pods }: { readonly pods: rea
     kubernetes,
     admin,
     metadata,
-    async operator(name) {
+    async operator(name, { restarts } = { restarts: false }) {
       const { kubeconfig } = await kubernetes.podToken(name, { serviceAccount: 'shoal-operator' });
       const [statusPort] = (await fixedPorts(1)) as [number];
       const statusUrl = `http://127.0.0.1:${statusPort}`;
       const flags = ['--image', 'shoal:test', '--no-pod-tls', '--status-port', String(statusPort), '--kubeconfig', kubeconfig, ...common];
       const made = new ClusterProcess({ name, command: 'operator', flags: () => flags, readyUrl: `${statusUrl}/readyz`, logFile: join(directory, 'logs', `${name}.log`) });
       all.push(made);
+      if (restarts) restarting.push(made);
       return Object.assign(made, { statusUrl });
     },
     podProcess: (pod) => running.get(pod),
@@ -116,6 +119,8 @@ interface Nodes {
   readonly places: ReadonlyMap<string, Place>;
   readonly common: readonly string[];
   readonly running: Map<string, ClusterProcess>;
+  /** Beside the pods. */
+  readonly restarting: readonly ClusterProcess[];
   readonly all: ClusterProcess[];
   /** By pod, how often it was seen without a StatefulSet. */
   readonly withoutSet: Map<string, number>;
@@ -129,6 +134,7 @@ async function makeNode(admin: KubeClient, name: string, zone: string): Promise<
 
 async function runNodes(nodes: Nodes, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    for (const each of [...nodes.running.values(), ...nodes.restarting]) if (each.hasFallen) each.spawn();
     try {
       await lookOnce(nodes);
     } catch (error) {

@@ -22,8 +22,8 @@ test('leaders among operators', async (t) => {
     until('one leader', async () => {
       const leading: OperatorProcess[] = [];
       for (const each of operators) {
-        const answer = await fetch(`${each.statusUrl}/metrics`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
-        if (/^shoal_operator_leads 1$/m.test((await answer?.text()) ?? '')) leading.push(each);
+        const metrics = await fetch(`${each.statusUrl}/metrics`, { signal: AbortSignal.timeout(1_000) }).then((answer) => answer.text()).catch(() => '');
+        if (/^shoal_operator_leads 1$/m.test(metrics)) leading.push(each);
       }
       assert.ok(leading.length <= 1, 'two operators lead');
       return leading[0];
