@@ -25,7 +25,7 @@ export const hunts: Readonly<Record<MutationName, Hunt>> = {
   'match-by-seq-only': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
   'truncate-on-higher-term': { kinds: [...crashes, 'pause', 'switchover', 'disk slow'], shape: busy },
   'no-trim-above-no-op': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
-  'apply-before-commit': { kinds: [...crashes, ...silence, 'disk slow'], shape: busy },
+  'apply-before-commit': { kinds: ['power loss', 'power loss of all', 'slow network'], shape: { ...busy, meanFaultIntervalMs: 300 } },
   'min-in-sync-ignored': { kinds: ['minInSync by hand', ...silence], shape: { ...busy, minInSync: 1 } },
   'wipe-while-listed': { kinds: ['bit rot', 'kill', 'restart'], shape: busy },
   'incarnation-reused': { kinds: ['disk replaced', 'clock rate'], shape: { ...busy, clientCount: 2, meanPauseMs: 100, meanFaultIntervalMs: 4_000, forMs: 150_000 } },

@@ -22,6 +22,7 @@ import { defaultClusterName } from '../description.ts';
 import { projectVersion } from '../images/shoal-image.ts';
 import { clusterNames, findCluster } from '../state.ts';
 import { clusterFaults, type ClusterFaults } from './faults.ts';
+import { clusterTimeoutsMs, waitUntil } from './wait.ts';
 
 export interface TestCluster {
   readonly kubeconfig: string;
@@ -77,6 +78,11 @@ export async function connectCluster(t: Owner): Promise<TestCluster> {
       await kubectl(['create', 'namespace', name]);
       if (process.env['SHOAL_KEEP'] === '1') owner.diagnostic(`keeping namespace ${name}`);
       else atEnd(owner, () => kubectl(['delete', 'namespace', name, '--wait', `--timeout=${namespaceTimeoutMs}ms`], { timeoutMs: namespaceTimeoutMs + 10_000 }));
+      // The controller manager makes it in its own time; without it a pod is refused.
+      await waitUntil(`service account default of ${name}`, clusterTimeoutsMs.podReady, async () => {
+        await kubectl(['get', 'serviceaccount', 'default', '-n', name]);
+        return { value: undefined };
+      });
       return name;
     },
   };

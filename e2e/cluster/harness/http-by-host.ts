@@ -10,15 +10,23 @@ export interface HostAnswer {
   readonly json: unknown;
 }
 
+export interface HostRequest {
+  readonly key?: string;
+  readonly body?: unknown;
+  readonly timeoutMs?: number;
+  /** Which ends with the answer; otherwise one is shared where that is possible. */
+  readonly ownConnection?: boolean;
+}
+
 /** GET, or POST of JSON where there is a body. */
-export function httpByHost(address: string, host: string, path: string, { key, body, timeoutMs = timeoutsMs.request }: { readonly key?: string; readonly body?: unknown; readonly timeoutMs?: number } = {}): Promise<HostAnswer> {
+export function httpByHost(address: string, host: string, path: string, { key, body, timeoutMs = timeoutsMs.request, ownConnection = false }: HostRequest = {}): Promise<HostAnswer> {
   const headers = {
     host,
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };
   return new Promise((resolve, reject) => {
-    const sent = request(`http://${address}${path}`, { method: body === undefined ? 'GET' : 'POST', headers, timeout: timeoutMs }, (answer) => {
+    const sent = request(`http://${address}${path}`, { method: body === undefined ? 'GET' : 'POST', headers, timeout: timeoutMs, ...(ownConnection ? { agent: false } : {}) }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('error', reject);

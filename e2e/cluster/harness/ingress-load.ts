@@ -18,7 +18,7 @@ import { ShoalClient } from '../../framework/shoal-client.ts';
 import { pause } from '../../framework/timeouts.ts';
 import type { TestCluster } from './connect.ts';
 import { httpByHost } from './http-by-host.ts';
-import { clusterTimeoutsMs, waitUntil } from './wait.ts';
+import { routed } from './routed.ts';
 import { WriteLedger } from './write-ledger.ts';
 
 /** A client may have 128 requests under way (docs/consistency.md); this many share what piles up in 20 s. */
@@ -78,10 +78,12 @@ export class IngressLoad {
   /** Waits until the ingress controller knows the way, by both protocols, then begins. */
   async start(): Promise<void> {
     const { host, key, collection } = this.#options;
-    await waitUntil(`a route for ${host}`, clusterTimeoutsMs.rollout, async () => {
-      const { status } = await httpByHost(this.#address, host, `/shoal/v1/collections/${collection}`, { key });
-      await this.#grpc[0]!.collection(collection);
-      return status === 200 ? { value: undefined } : `it answers ${status}`;
+    await routed(`a route for ${host}`, async () => {
+      const { status } = await httpByHost(this.#address, host, `/shoal/v1/collections/${collection}`, { key, ownConnection: true });
+      if (status !== 200) return `it answers ${status}`;
+      const client = new ShoalClient({ grpcAddress: this.#address, key, authority: host });
+      await client.collection(collection).finally(() => client.close());
+      return undefined;
     });
     this.#loop = this.#run();
   }

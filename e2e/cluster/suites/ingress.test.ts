@@ -19,6 +19,7 @@ import { timeoutsMs } from '../../framework/timeouts.ts';
 import { connectCluster, type TestCluster } from '../harness/connect.ts';
 import { httpByHost, type HostAnswer } from '../harness/http-by-host.ts';
 import { installShoal, type Installation } from '../harness/installation.ts';
+import { routed } from '../harness/routed.ts';
 import { clusterTimeoutsMs, waitUntil } from '../harness/wait.ts';
 
 const oneHost = 'vectors.shoal.test';
@@ -41,15 +42,14 @@ await describe('through the ingress', { concurrency: false }, () => {
 
   const http = (host: string, path: string, options: { readonly key?: string; readonly body?: unknown } = {}): Promise<HostAnswer> => httpByHost(address, host, path, options);
 
-  /** Envoy takes up a new route in its own time. */
-  const routed = (host: string): Promise<void> =>
-    waitUntil(`a route for ${host}`, clusterTimeoutsMs.rollout, async () => {
-      const { status } = await http(host, '/livez');
-      return status === 200 ? { value: undefined } : `it answers ${status}`;
+  const routedTo = (host: string): Promise<void> =>
+    routed(`a route for ${host}`, async () => {
+      const { status } = await httpByHost(address, host, '/livez', { ownConnection: true });
+      return status === 200 ? undefined : `it answers ${status}`;
     });
 
   test('HTTP: a collection is made, written and searched with a key, and with no other', async () => {
-    await routed(oneHost);
+    await routedTo(oneHost);
     const key = shoal.apiKey;
     assert.equal((await http(oneHost, '/shoal/v1/collections')).status, 401);
     assert.equal((await http(oneHost, '/shoal/v1/collections', { key: 'x'.repeat(40) })).status, 401);
@@ -63,12 +63,12 @@ await describe('through the ingress', { concurrency: false }, () => {
   });
 
   test('gRPC on the same host: told apart by the path', async () => {
-    await routed(oneHost);
+    await routedTo(oneHost);
     await useByGrpc(address, oneHost, shoal.apiKey, 'by-grpc');
   });
 
   test('a host of its own for a dialect: HTTP and gRPC', async () => {
-    await routed(vectronHost);
+    await routedTo(vectronHost);
     const { status, text } = await http(vectronHost, '/v1/collections', { key: shoal.apiKey });
     assert.equal(status, 200, text);
     await useByGrpc(address, vectronHost, shoal.apiKey, 'by-grpc-of-a-dialect');

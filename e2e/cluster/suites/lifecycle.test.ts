@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../../../pods/metadata/objects.ts';
 import { connectCluster, type TestCluster } from '../harness/connect.ts';
 import { collectionReady, installShoal, poolReady, type Installation } from '../harness/installation.ts';
@@ -47,10 +48,10 @@ await describe('the life of collections and pools', { concurrency: false }, () =
     const { stdout } = await cluster.tryKubectl(['get', kind, name, '-n', shoal.namespace, '-o', 'json', '--ignore-not-found']);
     return stdout.trim() === '' ? undefined : (JSON.parse(stdout) as Described);
   };
-  const condition = (kind: string, name: string, type: string, status: string): Promise<Condition> =>
+  const condition = (kind: string, name: string, type: string, status: string, reason?: string): Promise<Condition> =>
     waitUntil(`${kind} ${name} to be ${type} ${status}`, clusterTimeoutsMs.rollout, async () => {
       const conditions = (await get(kind, name)).status?.conditions ?? [];
-      const found = conditions.find((each) => each.type === type && each.status === status);
+      const found = conditions.find((each) => each.type === type && each.status === status && (reason === undefined || each.reason === reason));
       return found === undefined ? conditions.map((each) => `${each.type} ${each.status}: ${each.message}`).join('; ') : { value: found };
     });
   const gone = (kind: string, name: string): Promise<void> =>
@@ -67,17 +68,24 @@ await describe('the life of collections and pools', { concurrency: false }, () =
   });
 
   test('kubectl get tells the story', async () => {
-    const table = (kind: string): Promise<string> => cluster.kubectl(['get', kind, '-n', shoal.namespace]);
-    assert.match(await table('vc'), /my-docs +my_docs +768 +cosine +2 +2 +Ready/);
-    assert.match(await table('vp'), /my-docs +3 +3 +3 +1Gi/);
-    assert.match(await table('vs'), /my-docs-1-0 +my_docs +Ready +1 +my-docs-\d/);
-    const { conditions } = (await get('vc', 'my-docs')).status!;
-    assert.deepEqual(Object.fromEntries(conditions!.map(({ type, status, message }) => [type, `${status}: ${message}`])), {
-      Ready: 'True: all 2 shards serve',
-      Progressing: 'False: everything that was asked for is done',
-      Degraded: 'False: nothing is wrong',
+    // On a busy machine a replica may fall out of sync, which the conditions say too, and another one may lead.
+    const settled = { Ready: 'True: all 2 shards serve', Progressing: 'False: everything that was asked for is done', Degraded: 'False: nothing is wrong' };
+    await waitUntil('nothing to be left to do', clusterTimeoutsMs.rollout, async () => {
+      const said = Object.fromEntries((await get('vc', 'my-docs')).status!.conditions!.map(({ type, status, message }) => [type, `${status}: ${message}`]));
+      return isDeepStrictEqual(said, settled) ? { value: undefined } : JSON.stringify(said);
     });
-    assert.match(await cluster.kubectl(['describe', 'vc', 'my-docs', '-n', shoal.namespace]), /CreatedPool .*made pool my-docs for it/);
+    for (const [args, expected] of [
+      [['get', 'vc'], /my-docs +my_docs +768 +cosine +2 +2 +Ready/],
+      [['get', 'vp'], /my-docs +3 +3 +3 +1Gi/],
+      [['get', 'vs'], /my-docs-1-0 +my_docs +Ready +\d+ +my-docs-\d/],
+      // Events are written beside the work.
+      [['describe', 'vc', 'my-docs'], /CreatedPool .*made pool my-docs for it/],
+    ] as const) {
+      await waitUntil(`${args.join(' ')} to tell ${expected}`, clusterTimeoutsMs.rollout, async () => {
+        const told = await cluster.kubectl([...args, '-n', shoal.namespace]);
+        return expected.test(told) ? { value: undefined } : told;
+      });
+    }
   });
 
   test('its pods are spread over the nodes, and are allowed nothing', async () => {
@@ -113,7 +121,9 @@ await describe('the life of collections and pools', { concurrency: false }, () =
 
   test('also one that takes its pods along: nothing that was acknowledged is lost', async () => {
     await cluster.kubectl(['delete', 'statefulset', 'my-docs', '-n', shoal.namespace, '--cascade=foreground'], { timeoutMs: clusterTimeoutsMs.rollout });
-    await condition('vp', 'my-docs', 'Ready', 'True');
+    // Which the conditions say of the pods that have gone, too, until the operator looks.
+    await readyPods(cluster, shoal.namespace, 'shoal.dev/pool=my-docs', 3);
+    await poolReady(cluster, shoal.namespace, 'my-docs');
     await collectionReady(cluster, shoal.namespace, 'my-docs');
     assert.match(await runShoal(cluster, shoal, ['--output', 'json', 'points', 'get', 'my_docs', 'a']), /"id": ?"a"/);
   });
@@ -153,7 +163,7 @@ await describe('the life of collections and pools', { concurrency: false }, () =
 
   test('what is paused is left alone until it is not', async () => {
     await cluster.kubectl(['annotate', 'vc', 'after', '-n', shoal.namespace, 'shoal.dev/paused=true']);
-    assert.equal((await condition('vc', 'after', 'Progressing', 'True')).reason, 'Paused');
+    await condition('vc', 'after', 'Progressing', 'True', 'Paused');
     await cluster.kubectl(['patch', 'vc', 'after', '-n', shoal.namespace, '--type', 'merge', '-p', JSON.stringify({ spec: { placement: { dedicated: { pods: 2 } } } })]);
     assert.equal((await get('vp', 'after')).spec['replicas'], 1);
     await cluster.kubectl(['annotate', 'vc', 'after', '-n', shoal.namespace, 'shoal.dev/paused-']);

@@ -72,7 +72,12 @@ await describe('nobody gets in sideways', { concurrency: false }, () => {
     const authority = makeAuthority('shoal internal', lifetime);
     const false_ = makeLeaf({ commonName: 'shoal operator', uri: `shoal://${shoal.namespace}/operator`, dnsNames: [], isServer: false }, lifetime, { commonName: 'shoal internal', privateKey: createPrivateKey(authority.key) });
     const real = { certificate: await secretText('shoal-gateway-internal-tls', 'tls.crt'), key: await secretText('shoal-gateway-internal-tls', 'tls.key') };
-    const asks = async (how: 'plaintext' | { readonly cert?: string; readonly key?: string }): Promise<string> => run(elsewhere, 'stranger', knock(host, 7600, how));
+    /** Until the node's name server knows the pod, the question does not arrive. */
+    const asks = (how: 'plaintext' | { readonly cert?: string; readonly key?: string }): Promise<string> =>
+      waitUntil(`${host} to hear the stranger`, clusterTimeoutsMs.podReady, async () => {
+        const outcome = await run(elsewhere, 'stranger', knock(host, 7600, how));
+        return ['answered', 'refused', 'silent'].includes(outcome) ? { value: outcome } : `it ends with ${outcome}`;
+      });
     assert.deepEqual(
       { plaintext: await asks('plaintext'), none: await asks({}), ofAnother: await asks({ cert: false_.certificate, key: false_.key }), ofTheInstallation: await asks({ cert: real.certificate, key: real.key }) },
       { plaintext: 'refused', none: 'refused', ofAnother: 'refused', ofTheInstallation: 'answered' },
@@ -81,7 +86,6 @@ await describe('nobody gets in sideways', { concurrency: false }, () => {
 
   test('each role does what it is for', async (t) => {
     const pod = dataPods[0]!.metadata.name;
-    const port = await forwarded(t, cluster, shoal.namespace, pod, 7600);
     const signal = AbortSignal.timeout(timeoutsMs.request);
     const tries: Readonly<Record<string, (service: PodService) => Promise<unknown>>> = {
       report: (service) => service.report(signal),
@@ -92,6 +96,8 @@ await describe('nobody gets in sideways', { concurrency: false }, () => {
     };
     const permitted: Record<string, string[]> = {};
     for (const role of ['pod', 'gateway', 'operator'] as const) {
+      // A way of its own: kubectl gives one up whose connection ended without a farewell.
+      const port = await forwarded(t, cluster, shoal.namespace, pod, 7600);
       const name = `shoal-${role}-internal-tls`;
       const [certificate, key, authorities] = await Promise.all(['tls.crt', 'tls.key', 'ca.crt'].map(async (file) => Buffer.from(await secretText(name, file))));
       const tls = new PeerTls({ certificate: certificate!, key: key!, authorities: authorities! }, { namespace: shoal.namespace, requireRoles: true, serverName: `${pod}.shoal-pods.${shoal.namespace}.svc` });

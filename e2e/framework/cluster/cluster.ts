@@ -65,7 +65,7 @@ export interface Cluster {
   shards(collection: string): Promise<readonly VectorShard[]>;
   /** Until each shard of the collection has all its replicas in sync. */
   whole(collection: string, timeoutMs?: number): Promise<readonly VectorShard[]>;
-  /** Rule S1: asks that another member in sync lead, `to` or one that the controller chooses; resolves once the request is recorded. */
+  /** Rule S1: asks that another member in sync lead, `to` once it is one, or one that the controller chooses; resolves once the request is recorded. */
   requestSwitchover(shard: VectorShard, to?: string): Promise<void>;
   /** Ends the pod's process if it runs, loses its disk, and gives its name to a new pod: another UID, another token. Does not start it. */
   wipe(pod: PodProcess): Promise<void>;
@@ -220,6 +220,7 @@ export async function startCluster(t: Owner, options: ClusterOptions = {}): Prom
         const authority = shard?.status.authority;
         if (shard === undefined || authority === undefined) throw new Error(`${name} has no primary`);
         const member = authority.inSync.find(({ pod }) => pod === to);
+        if (to !== undefined && member === undefined) return undefined;
         const handover = { id: systemRandom.uuid(), term: authority.term, ...(member === undefined ? {} : { to: member }) };
         try {
           return await metadata.shards.replaceStatus({ ...shard, status: { ...shard.status, handover } });

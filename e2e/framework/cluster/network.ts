@@ -45,9 +45,8 @@ export async function startNetwork(t: TestContext, names: readonly string[]): Pr
   const places = new Map([machine, ...names].map((name, i) => [name, placeOf(name, i)]));
   const router = `shoal-${process.pid}-router`;
   const inRouter = ['nsenter', `--net=${namespacesDirectory}/${router}`];
-  const net = randomInt(256);
-  const subnet = `${prefix}.${net}.0/24`;
-  if ((await run('ip', ['route', 'show', subnet])) !== '') throw new Error(`${subnet} is in use; try again`);
+  const net = await freeNet();
+  const subnet = subnetOf(net);
   const addressOf = (name: string): string => `${prefix}.${net}.${place(name).number * 4 + 2}`;
   const gatewayOf = (name: string): string => `${prefix}.${net}.${place(name).number * 4 + 1}`;
   function place(name: string): Place {
@@ -123,6 +122,20 @@ interface Place {
 function placeOf(name: string, number: number): Place {
   const namespace = name === machine ? undefined : `shoal-${process.pid}-${name}`;
   return { number, namespace, outer: `to-${number}`, inner: namespace === undefined ? `shoal${process.pid}` : 'veth0' };
+}
+
+/** One of 256 that no other suite of this machine has now. */
+async function freeNet(): Promise<number> {
+  const first = randomInt(256);
+  for (let i = 0; i < 256; i++) {
+    const net = (first + i) % 256;
+    if ((await run('ip', ['route', 'show', subnetOf(net)])) === '') return net;
+  }
+  throw new Error(`all of ${prefix}.0.0/16 is in use`);
+}
+
+function subnetOf(net: number): string {
+  return `${prefix}.${net}.0/24`;
 }
 
 function mustBeAble(): void {

@@ -46,12 +46,16 @@ test('F2', async (t) => {
   });
 
   await t.test('F2: pods that cannot read the objects serve nothing of what they hold, until they can', async () => {
+    const termOf = async (): Promise<number> => (await cluster.shards('docs'))[0]!.status.authority!.term;
+    const term = await termOf();
     for (const pod of cluster.pods) await pod.kill();
     await cluster.kubernetes.stopApiServer('SIGKILL');
     for (const pod of cluster.pods) pod.spawn();
     await Promise.all(cluster.pods.map((pod) => pod.unready()));
     await isRefused('docs');
     await cluster.kubernetes.startApiServer();
+    // Each process hears of the API server again in its own time; until then the object names a process that has gone.
+    await eventually(timeoutsMs.serverStart, 'a primary to be named anew', async () => ((await termOf()) > term ? true : undefined));
     await cluster.whole('docs');
     for (const level of levels) assert.deepEqual(await idsOf('docs', level), ['a', 'b']);
   });

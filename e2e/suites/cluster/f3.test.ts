@@ -60,8 +60,9 @@ test('F3', async (t) => {
 
   await t.test('F3: afterwards what waited is done, and the same primary leads in the same term', async () => {
     await cluster.kubernetes.startApiServer();
+    // Each of them hears of the API server again in its own time.
+    await Promise.all([backup.ready(), cluster.gateways[1]!.ready()]);
     const [after] = await cluster.whole(collection);
-    await cluster.gateways[1]!.ready();
     for (const each of clients) {
       await write(each, 'after');
       assert.deepEqual(await seen(each, 'linearizable', ['waits', 'waits too', 'after']), ['waits', 'waits too', 'after']);
