@@ -15,12 +15,12 @@ import { PointServiceService as pointMethods, UpsertPointsRequest } from '../../
 import { SearchRequest, SearchServiceService as searchMethods } from '../../../proto/gen/shoal/v1/search.ts';
 import { suiteOwner } from '../harness/owner.ts';
 import { chartDirectory } from '../../framework/kubernetes/chart.ts';
+import { ShoalClient } from '../../framework/shoal-client.ts';
 import { timeoutsMs } from '../../framework/timeouts.ts';
 import { connectCluster, type TestCluster } from '../harness/connect.ts';
 import { httpByHost, type HostAnswer } from '../harness/http-by-host.ts';
 import { installShoal, type Installation } from '../harness/installation.ts';
 import { routed } from '../harness/routed.ts';
-import { clusterTimeoutsMs, waitUntil } from '../harness/wait.ts';
 
 const oneHost = 'vectors.shoal.test';
 const grpcHost = 'grpc.shoal.test';
@@ -76,10 +76,12 @@ await describe('through the ingress', { concurrency: false }, () => {
 
   test('gRPC on a host of its own, after an upgrade', async () => {
     await shoal.upgrade({ ingress: { grpc: { host: grpcHost } } });
-    await waitUntil(`a gRPC route for ${grpcHost}`, clusterTimeoutsMs.rollout, async () => {
-      await useByGrpc(address, grpcHost, shoal.apiKey, 'by-own-host');
-      return { value: undefined };
+    await routed(`a gRPC route for ${grpcHost}`, async () => {
+      const client = new ShoalClient({ grpcAddress: address, key: shoal.apiKey, authority: grpcHost });
+      await client.collection('by-grpc').finally(() => client.close());
+      return undefined;
     });
+    await useByGrpc(address, grpcHost, shoal.apiKey, 'by-own-host');
   });
 });
 
