@@ -47,6 +47,8 @@ export async function runComparison(argv: readonly string[]): Promise<number> {
 
 interface Prepared {
   readonly peer: Peer;
+  /** Undefined: as many as of all. */
+  readonly runCount: number | undefined;
   readonly version: string | null;
   readonly failure: string | null;
 }
@@ -54,13 +56,13 @@ interface Prepared {
 /** Before anything is measured: compilers would use the machine otherwise. */
 async function prepareAll(choices: readonly PeerChoice[]): Promise<Prepared[]> {
   const prepared: Prepared[] = [];
-  for (const { name, address } of choices) {
+  for (const { name, address, runCount } of choices) {
     const peer = address === undefined ? started[name]!() : addressed[name]!(address);
     try {
-      prepared.push({ peer, version: await peer.prepare(), failure: null });
+      prepared.push({ peer, runCount, version: await peer.prepare(), failure: null });
     } catch (error) {
       say(`${peer.name} cannot be compared: ${(error as Error).message}`);
-      prepared.push({ peer, version: null, failure: `cannot run: ${(error as Error).message}` });
+      prepared.push({ peer, runCount, version: null, failure: `cannot run: ${(error as Error).message}` });
     }
   }
   return prepared;
@@ -81,7 +83,7 @@ async function compareOn(name: DatasetName, prepared: readonly Prepared[], optio
   // Whole runs after one another, so that what happens on the machine for a while does not meet one peer alone.
   for (let run = 1; run <= options.runCount; run++) {
     for (const one of prepared) {
-      if (failures.has(one)) continue;
+      if (failures.has(one) || run > (one.runCount ?? options.runCount)) continue;
       const earlier = await kept.read(one.peer.name, run, parameters);
       if (earlier !== undefined) {
         say(`${name}, run ${run} of ${options.runCount}: ${one.peer.name}, as measured on ${earlier.date}`);
@@ -109,7 +111,7 @@ async function compareOn(name: DatasetName, prepared: readonly Prepared[], optio
   const tables = comparisonTables(results);
   const facts =
     `${date.slice(0, 10)}, ${formatNumber(dataset.pointCount)} points of ${dataset.dimension} dimensions, cosine, ${formatNumber(dataset.queryCount)} queries, ` +
-    `median of ${options.runCount}; ${machine.processor}, ${machine.cores} cores, Node ${machine.node}; ` +
+    `medians of the runs that each has; ${machine.processor}, ${machine.cores} cores, Node ${machine.node}; ` +
     `${pinned ? `servers on core ${serverCore}, client on core ${clientCore}` : 'nothing pinned'}; load ${loadBefore.toFixed(1)} before, ${loadNow().toFixed(1)} after.`;
   await writeResults(join(kept.directory, 'comparison.json'), { benchmark: 'compare', dataset: name, date, machine, parameters, loadBefore, loadAfter: loadNow(), results });
   if (options.output === 'json') process.stdout.write(`${JSON.stringify({ dataset: name, date, machine, parameters, results })}\n`);

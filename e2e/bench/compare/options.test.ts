@@ -17,13 +17,13 @@ test('by default everything runs that needs no address', () => {
 });
 
 test('a short run of some, with a server that runs already', () => {
-  const options = readCompareOptions(['--dataset', 'glove', '--peers', 'shoal,weaviate,qdrant=10.0.0.1:6333', '--points', '20000', '--queries', '300', '--runs', '1', '--ef', '64,32', '--resume', '/kept/glove', '--output', 'json', '--write-docs']);
+  const options = readCompareOptions(['--dataset', 'glove', '--peers', 'shoal,weaviate:2,qdrant=10.0.0.1:6333', '--points', '20000', '--queries', '300', '--runs', '3', '--ef', '64,32', '--resume', '/kept/glove', '--output', 'json', '--write-docs']);
   assert.deepEqual(options, {
     datasets: ['glove'],
-    peers: [{ name: 'shoal' }, { name: 'weaviate' }, { name: 'qdrant', address: '10.0.0.1:6333' }],
+    peers: [{ name: 'shoal' }, { name: 'weaviate', runCount: 2 }, { name: 'qdrant', address: '10.0.0.1:6333' }],
     pointCount: 20_000,
     queryCount: 300,
-    runCount: 1,
+    runCount: 3,
     breadths: [32, 64],
     resume: '/kept/glove',
     output: 'json',
@@ -31,7 +31,7 @@ test('a short run of some, with a server that runs already', () => {
   });
 });
 
-for (const argv of [['--peers', 'qdrant'], ['--peers', 'chroma=x'], ['--peers', ''], ['--runs', '0'], ['--points', 'many'], ['--dataset', 'sift'], ['--output', 'xml'], ['glove'], ['--resume', 'kept'], ['--unknown']]) {
+for (const argv of [['--peers', 'qdrant'], ['--peers', 'chroma=x'], ['--peers', 'chroma:0'], ['--peers', ''], ['--runs', '0'], ['--points', 'many'], ['--dataset', 'sift'], ['--output', 'xml'], ['glove'], ['--resume', 'kept'], ['--unknown']]) {
   test(`bad usage: ${argv.join(' ')}`, () => assert.throws(() => readCompareOptions(argv), Error));
 }
 

@@ -15,6 +15,8 @@ export interface PeerChoice {
   readonly name: string;
   /** Absent: the benchmark starts it by itself. */
   readonly address?: string;
+  /** Absent: as many as of all. */
+  readonly runCount?: number;
 }
 
 export interface CompareOptions {
@@ -37,7 +39,8 @@ Shoal and others on the same machine and data, one after another, figures at equ
 
   --dataset NAME   ${datasetNames.join(', ')} or both, both
   --peers LIST     ${peerNames.join(',')}, all;
-                   and servers that run already: ${remoteNames.map((name) => `${name}=ADDRESS`).join(', ')}
+                   and servers that run already: ${remoteNames.map((name) => `${name}=ADDRESS`).join(', ')};
+                   NAME:N for fewer runs of one that takes long
   --points N       import at most N points
   --queries N      held-out queries, 2000
   --runs N         the median of so many whole runs, 3
@@ -85,7 +88,10 @@ export function readCompareOptions(argv: readonly string[]): CompareOptions | un
 
 function peerChoice(text: string): PeerChoice {
   const at = text.indexOf('=');
-  if (at === -1) return { name: oneOf('--peers', peerNames, text) };
+  if (at === -1) {
+    const [name, runs] = text.split(':', 2) as [string, string | undefined];
+    return { name: oneOf('--peers', peerNames, name), ...(runs === undefined ? {} : { runCount: positiveInteger(`--peers ${name}`, runs) }) };
+  }
   return { name: oneOf('--peers with an address', remoteNames, text.slice(0, at)), address: text.slice(at + 1) };
 }
 

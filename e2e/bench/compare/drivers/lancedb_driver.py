@@ -42,7 +42,8 @@ class Lance:
         pass
 
     def search(self, query, k, breadth):
-        found = self.table.search(query).distance_type("cosine").nprobes(1).ef(breadth).limit(k).select(["id"]).to_arrow()
+        # It refuses a breadth below k.
+        found = self.table.search(query).distance_type("cosine").nprobes(1).ef(max(breadth, k)).limit(k).select(["id"]).to_arrow()
         return found["id"].to_numpy()
 
     def end(self):
